@@ -1,0 +1,38 @@
+"""Business days: weekends and public holidays of a country and subdivision, from the `holidays` package."""
+
+from __future__ import annotations
+
+import datetime as dt
+from functools import lru_cache
+
+SATURDAY = 5
+
+
+@lru_cache(maxsize=256)
+def holidays_of(country: str, subdivision: str | None, year: int) -> frozenset[dt.date]:
+    """Return the public holidays of one year; empty when the country is not known to the package."""
+    import holidays  # noqa: PLC0415  # 150 ms to import, and not every process needs it
+
+    try:
+        return frozenset(holidays.country_holidays(country, subdiv=subdivision, years=year))
+    except NotImplementedError:
+        return frozenset()
+
+
+def knows(country: str, subdivision: str | None) -> bool:
+    """Tell whether the calendar has this country and subdivision."""
+    import holidays  # noqa: PLC0415  # see above
+
+    known = holidays.list_supported_countries(include_aliases=True)
+    return country in known and (subdivision is None or subdivision in known[country])
+
+
+def is_closed(day: dt.date, country: str, subdivision: str | None) -> bool:
+    """Tell whether a day is a Saturday, a Sunday or a public holiday."""
+    return day.weekday() >= SATURDAY or day in holidays_of(country, subdivision, day.year)
+
+
+def closed_days(country: str, subdivision: str | None, first: dt.date, last: dt.date) -> frozenset[dt.date]:
+    """Return the weekends and holidays between two days, both included."""
+    days = (dt.date.fromordinal(n) for n in range(first.toordinal(), last.toordinal() + 1))
+    return frozenset(day for day in days if is_closed(day, country, subdivision))

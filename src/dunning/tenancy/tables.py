@@ -1,0 +1,80 @@
+"""Tenants, their API keys, stored answers of repeated requests, and the one table without row level security: what is due."""
+
+from __future__ import annotations
+
+from sqlalchemy import ARRAY, BigInteger, Boolean, CheckConstraint, Column, ForeignKeyConstraint, Identity, Index, Integer, LargeBinary, Table, Text, Uuid, text
+
+from dunning.kit.schema import instant_column, json_column, metadata, one_of, tenant_table, text_column, uuid_column
+
+tenant = tenant_table(
+    "tenant",
+    text_column("name"),
+    text_column("mode"),
+    Column("sending_enabled", Boolean, nullable=False, server_default=text("false")),
+    instant_column("sending_changed_at", null=True),
+    instant_column("stopped_at", null=True),
+    text_column("stopped_by", null=True),
+    text_column("stopped_because", null=True),
+    instant_column("clock_at", null=True),
+    Column("internal_domains", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    Column("languages", ARRAY(Text), nullable=False, server_default=text("'{en}'")),
+    instant_column("created_at", now=True),
+    one_of("mode", "live", "test"),
+    CheckConstraint("(mode = 'test') = (clock_at is not null)", name="only_test_mode_sets_the_clock"),
+    key=(),
+)
+
+api_key = tenant_table(
+    "api_key",
+    uuid_column("key_id"),
+    text_column("name"),
+    Column("secret_sha256", LargeBinary, nullable=False),
+    Column("scopes", ARRAY(Text), nullable=False),
+    instant_column("created_at", now=True),
+    instant_column("expires_at", null=True),
+    instant_column("revoked_at", null=True),
+    instant_column("last_used_at", null=True),
+    uuid_column("rotated_from", null=True),
+    ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"]),
+    key=("key_id",),
+)
+
+idempotency_key = tenant_table(
+    "idempotency_key",
+    uuid_column("key_id"),
+    text_column("route"),
+    text_column("key"),
+    Column("request_sha256", LargeBinary, nullable=False),
+    Column("status", Integer, nullable=True),
+    Column("body", LargeBinary, nullable=True),
+    json_column("headers", null=True),
+    instant_column("created_at", now=True),
+    instant_column("expires_at"),
+    Index("idempotency_key_expires_at_idx", "tenant_id", "expires_at"),
+    key=("key_id", "route", "key"),
+)
+
+test_clock_walk = tenant_table(
+    "test_clock_walk",
+    uuid_column("walk_id"),
+    instant_column("from_at"),
+    instant_column("to_at"),
+    text_column("state", default="queued"),
+    json_column("nights", default="[]"),
+    text_column("error", null=True),
+    instant_column("created_at", now=True),
+    instant_column("finished_at", null=True),
+    one_of("state", "queued", "walking", "done", "failed"),
+    Index("test_clock_walk_one_open_key", "tenant_id", unique=True, postgresql_where=text("state in ('queued', 'walking')")),
+    key=("walk_id",),
+)
+
+due_work = Table(
+    "due_work",
+    metadata,
+    Column("due_work_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("tenant_id", Uuid, nullable=False),
+    text_column("kind"),
+    instant_column("due_at"),
+    Index("due_work_kind_idx", "kind", "due_at"),
+)

@@ -1,0 +1,112 @@
+"""The API process: one function wires it."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import pkgutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import HTMLResponse
+from fastapi.staticfiles import StaticFiles
+
+import dunning_api.routes
+from dunning.kit.bell import Bell
+from dunning.kit.database import Database
+from dunning.kit.settings import Settings
+from dunning.kit.signing import Keyring
+from dunning_api import health, idempotency, middleware, problems
+from dunning_api.deps import KeyCache
+from dunning_api.idempotency import Router
+from dunning_api.portal.routes import router as portal_router
+
+VERSION = "0.1.0"
+DESCRIPTION = """
+Receivables reminders, fair and provable. Push customers, invoices and payments; the worker decides what is due by the scenarios you publish,
+sends it, and keeps graded evidence of each message.
+
+**Begin here:** choose *Authorize*, paste an API key, then try `GET /v1/tenant`. Every example body runs as it stands.
+Amounts are text (`{"amount": "1234.50", "currency": "EUR"}`), days are `YYYY-MM-DD`, instants are UTC. Errors are RFC 9457 problems with a stable `code`.
+Lists answer `{data, next_cursor}`. Objects can be addressed by your own ids wherever a path says `external_id`.
+"""
+
+
+def create_app(database: Database | None, settings: Settings, keyring: Keyring, bell: Bell) -> FastAPI:
+    """Build the application over an open database. `database` is None only where nothing is served: writing the OpenAPI file."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await app.state.bell.close()
+        if app.state.database is not None:
+            await app.state.database.close()
+
+    app = FastAPI(
+        title="dunning",
+        version=VERSION,
+        description=DESCRIPTION,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+        max_body_size=settings.max_body_bytes,
+        generate_unique_id_function=lambda route: route.name,
+        telemetry=None,
+    )
+    app.state.database = database
+    app.state.settings = settings
+    app.state.keyring = keyring
+    app.state.bell = bell
+    app.state.key_cache = KeyCache()
+    problems.install(app)
+    idempotency.install(app)
+    middleware.install(app)
+    v1 = Router(prefix="/v1")
+    for module in sorted(pkgutil.iter_modules(dunning_api.routes.__path__), key=lambda m: m.name):
+        v1.include_router(importlib.import_module(f"dunning_api.routes.{module.name}").router)
+    app.include_router(v1)
+    app.include_router(health.router)
+    app.include_router(portal_router)
+    _serve_docs(app)
+    _document_problems(app)
+    return app
+
+
+def _serve_docs(app: FastAPI) -> None:
+    """Serve the documentation page from files that come with a package, so that it works offline and under a strict policy."""
+    spec = importlib.util.find_spec("fastapi_offline")
+    if spec is None or spec.origin is None:
+        return
+    app.mount("/docs/static", StaticFiles(directory=Path(spec.origin).parent / "static"), name="docs_static")
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return get_swagger_ui_html(
+            openapi_url="/openapi.json",
+            title="dunning API",
+            swagger_js_url="/docs/static/swagger-ui-bundle.js",
+            swagger_css_url="/docs/static/swagger-ui.css",
+            swagger_favicon_url="data:,",
+            swagger_ui_parameters={"persistAuthorization": True, "docExpansion": "none", "filter": True, "tryItOutEnabled": True},
+        )
+
+
+def _document_problems(app: FastAPI) -> None:
+    original = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        schema = original()
+        schemas = schema.setdefault("components", {}).setdefault("schemas", {})
+        schemas["Problem"] = problems.PROBLEM_SCHEMA
+        # FastAPI documents its own error shape for 422; ours is a problem everywhere.
+        schemas.pop("HTTPValidationError", None)
+        schemas.pop("ValidationError", None)
+        return schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # the documented way to extend the schema
