@@ -11,7 +11,7 @@ SATURDAY = 5
 @lru_cache(maxsize=256)
 def holidays_of(country: str, subdivision: str | None, year: int) -> frozenset[dt.date]:
     """Return the public holidays of one year; empty when the country is not known to the package."""
-    import holidays  # noqa: PLC0415  # 150 ms to import, and not every process needs it
+    import holidays  # 150 ms to import, and not every process needs it
 
     try:
         return frozenset(holidays.country_holidays(country, subdiv=subdivision, years=year))
@@ -21,7 +21,7 @@ def holidays_of(country: str, subdivision: str | None, year: int) -> frozenset[d
 
 def knows(country: str, subdivision: str | None) -> bool:
     """Tell whether the calendar has this country and subdivision."""
-    import holidays  # noqa: PLC0415  # see above
+    import holidays  # see above
 
     known = holidays.list_supported_countries(include_aliases=True)
     return country in known and (subdivision is None or subdivision in known[country])

@@ -37,8 +37,8 @@ def encode_json(value: Any) -> str:
 
 
 def _refuse(value: Any) -> str:
-    from datetime import date, datetime  # noqa: PLC0415  # only on the way of values JSON does not know
-    from uuid import UUID  # noqa: PLC0415  # see above
+    from datetime import date, datetime  # only on the way of values JSON does not know
+    from uuid import UUID  # see above
 
     if isinstance(value, UUID):
         return str(value)

@@ -52,6 +52,13 @@ class PreconditionFailed(DunningError):
     title = "The object has changed"
 
 
+class PreconditionRequired(DunningError):
+    """The change must say which revision it was made on (428)."""
+
+    code = "precondition_required"
+    title = "A precondition is missing"
+
+
 class Forbidden(DunningError):
     """The caller is known but may not do this (403)."""
 

@@ -29,7 +29,7 @@ FAULT_POINTS = (
 """The crash points of dispatch, in the order in which a message passes them; other code names its own."""
 
 
-class InjectedFault(Exception):  # noqa: N818  # the sentence it stands for
+class InjectedFault(Exception):  # the sentence it stands for
     """Raised by a fault point whose plan says so."""
 
 

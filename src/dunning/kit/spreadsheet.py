@@ -7,7 +7,9 @@ import unicodedata
 
 _STARTS_FORMULA = frozenset("=+-@|%")
 _PLAIN_NUMBER = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
-_UNSEEN = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp", "Mn"})
+_CONTROLS = frozenset({"Cc", "Cf", "Zl", "Zp"})
+_UNSEEN = _CONTROLS | {"Zs", "Mn"}
+_BREAK = re.compile("[\r\n\t;\x0b\x0c\x85\u2028\u2029]")
 
 
 def safe_cell(text: str) -> str:
@@ -22,15 +24,12 @@ def safe_cell(text: str) -> str:
     text = text.replace("\x00", "")
     if not text or _PLAIN_NUMBER.fullmatch(text):
         return text
-    if unicodedata.category(text[0]) in {"Cc", "Cf", "Zl", "Zp"}:
-        return f"'{text}"
-    first = next((sign for sign in text if unicodedata.category(sign) not in _UNSEEN), "")
-    if unicodedata.normalize("NFKC", first)[:1] in _STARTS_FORMULA:
-        return f"'{text}"
     # Some programs take a cell apart at line ends or at their own separator: a formula must not begin there either.
-    if any(part.lstrip()[:1] in _STARTS_FORMULA for part in re.split(r"[\r\n;\t]", text)[1:]):
-        return f"'{text.translate(_FLAT)}"
-    return text
+    if any(_begins_formula(part) for part in _BREAK.split(text)[1:]):
+        text = _BREAK.sub(" ", text)
+    return f"'{text}" if unicodedata.category(text[0]) in _CONTROLS or _begins_formula(text) else text
 
 
-_FLAT = {ord("\r"): " ", ord("\n"): " ", ord("\t"): " ", ord(";"): ","}
+def _begins_formula(text: str) -> bool:
+    first = next((sign for sign in text if unicodedata.category(sign) not in _UNSEEN), "")
+    return unicodedata.normalize("NFKC", first)[:1] in _STARTS_FORMULA

@@ -1,0 +1,233 @@
+"""The command line: every word of `./run` but `test`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+from uuid import UUID
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from dunning.kit import logs
+from dunning.kit.errors import DunningError
+from dunning.kit.ids import TenantId
+from dunning.kit.settings import Settings
+from dunning.kit.signing import Keyring
+from dunning.tenancy.rules import SCOPES
+from dunning_cli.child_process import EmbeddedServerError
+from dunning_cli.installation import NotConfigured, database_url_of, installation, keyring_of
+
+app = typer.Typer(
+    name="dunning",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Receivables reminders, fair and provable. `demo` shows everything; `serve` runs it; settings are environment variables DUNNING_… (see `settings`).",
+)
+keys_app = typer.Typer(no_args_is_help=True, help="Tenants, API keys and the keys that sign links.")
+app.add_typer(keys_app, name="keys")
+out = Console()
+
+
+def _settings() -> Settings:
+    try:
+        return Settings()
+    except ValidationError as error:
+        for fault in error.errors():
+            name = "DUNNING_" + "_".join(str(part) for part in fault["loc"]).upper()
+            typer.echo(f"{name}: {fault['msg']}", err=True)
+        raise typer.Exit(2) from None
+
+
+@app.command()
+def demo(
+    once: Annotated[bool, typer.Option(help="Run to the end and stop instead of staying up.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object last.")] = False,
+    fresh: Annotated[bool, typer.Option(help="Forget an earlier demo in the data folder and begin anew.")] = False,
+) -> None:
+    """Show a company's ledger being dunned in four languages, with mails to read and a claim to open."""
+    from dunning_cli.demo import show
+
+    show(_settings(), once=once, as_json=as_json, fresh=fresh)
+
+
+@app.command()
+def serve(
+    catcher: Annotated[bool, typer.Option(help="Bring a mail catcher that takes the mails of test tenants.")] = True,
+) -> None:
+    """Run the whole service with embedded servers, without the demo's data, until Ctrl-C."""
+    from dunning_cli.stack import log_folder, running_stack
+
+    with running_stack(_settings(), catcher=catcher) as stack:
+        out.print(f"API docs      {stack.api_url}/docs")
+        if stack.catcher_url:
+            out.print(f"Mail catcher  {stack.catcher_url}")
+        out.print(f"Logs          {log_folder(stack)}")
+        out.print("Make a tenant and its first key with `./run keys tenant NAME` in another terminal. Ctrl-C stops.")
+        stack.keep_running()
+
+
+@app.command()
+def api() -> None:
+    """Run the API on given servers."""
+    from dunning_api.main import run
+
+    settings = _settings()
+    logs.configure(settings.log_level)
+    run(settings, database_url_of(settings), keyring_of(settings))
+
+
+@app.command()
+def worker() -> None:
+    """Run the worker on given servers."""
+    from dunning_worker.main import run
+
+    settings = _settings()
+    logs.configure(settings.log_level)
+    run(settings, database_url_of(settings), keyring_of(settings))
+
+
+@app.command()
+def catcher(
+    smtp_port: Annotated[int, typer.Option(help="Port on which mails are taken.")] = 1025,
+    web_port: Annotated[int, typer.Option(help="Port of the page.")] = 8025,
+    folder: Annotated[Path | None, typer.Option(help="Where mails are kept; default: in the data folder.")] = None,
+) -> None:
+    """Run the mail catcher: an SMTP server that keeps every mail, and a page to read them."""
+    from dunning_cli.catcher import serve as serve_catcher
+
+    settings = _settings()
+    asyncio.run(serve_catcher(folder or settings.data_dir / "mails", smtp_port, web_port, host=settings.host))
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to the newest schema, as its owner."""
+    from dunning_cli import migrate as migration
+
+    settings = _settings()
+    if settings.database_url is not None and settings.owner_database_url is None:
+        msg = "DUNNING_OWNER_DATABASE_URL is not set. Migrations run as the owner of the tables, never as the serving role."
+        raise NotConfigured(msg)
+    if settings.owner_database_url is not None:
+        migration.upgrade(settings.owner_database_url)
+    else:
+        with installation(settings):
+            pass
+    out.print("The schema is up to date.")
+
+
+@app.command()
+def roles(
+    create: Annotated[bool, typer.Option(help="Create roles and database with the administrator's DUNNING_OWNER_DATABASE_URL.")] = False,
+    owner_password: Annotated[str | None, typer.Option(help="Password of the owner role.")] = None,
+    app_password: Annotated[str | None, typer.Option(help="Password of the app role.")] = None,
+) -> None:
+    """Show, or create, the two database roles."""
+    from dunning_cli import roles as role_statements
+
+    settings = _settings()
+    if not create:
+        out.print("Run once as an administrator, then give each role a password:\n")
+        for statement in role_statements.sql_for(settings.app_role):
+            out.print(f"  {statement};")
+        return
+    if not owner_password or not app_password:
+        msg = "--create needs --owner-password and --app-password."
+        raise NotConfigured(msg)
+    for sentence in asyncio.run(role_statements.create(settings, owner_password, app_password)):
+        out.print(sentence)
+
+
+@app.command()
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object last.")] = False) -> None:
+    """Look at database roles, clock, queue, mail relay and settings, and say what to do."""
+    from dunning_cli.doctor import examine
+
+    settings = _settings()
+    with installation(settings, migrated=False) as servers:
+        findings = asyncio.run(examine(settings, servers))
+    if as_json:
+        print(json.dumps({"findings": [{"thing": f.thing, "state": f.state, "sentence": f.sentence} for f in findings]}))
+    else:
+        table = Table(box=None, show_header=False)
+        for finding in findings:
+            colour = {"ok": "green", "warning": "yellow", "fault": "red"}[finding.state]
+            table.add_row(f"[{colour}]{finding.state}[/]", finding.thing, finding.sentence)
+        out.print(table)
+    raise typer.Exit(1 if any(f.state == "fault" for f in findings) else 0)
+
+
+@app.command()
+def settings() -> None:
+    """List every setting with its default, unit and consequence."""
+    for name, spec in Settings.model_fields.items():
+        default = "unset" if spec.default is None else spec.default
+        out.print(f"[bold]DUNNING_{name.upper()}[/] ({default})\n    {spec.description}", highlight=False)
+
+
+@keys_app.command("tenant")
+def keys_tenant(
+    name: Annotated[str, typer.Argument(help="The company.")],
+    mode: Annotated[Literal["live", "test"], typer.Option(help="test: a settable clock, and mails go to the sink only.")] = "test",
+    language: Annotated[list[str] | None, typer.Option(help="Languages it writes in; repeat the option.")] = None,
+) -> None:
+    """Create a tenant and print its first API key, once."""
+    from dunning_cli import tenants
+
+    with installation(_settings()) as servers:
+        tenant_id, text = asyncio.run(
+            tenants.create_tenant(servers.database_url, name=name, mode=mode, languages=language or ["en", "es", "it", "fr"])
+        )
+    out.print(f"tenant   {tenant_id}")
+    print(f"API key  {text}")
+    out.print("The key is shown this once. Sending is off until `PUT /v1/tenant/sending`.")
+
+
+@keys_app.command("api")
+def keys_api(
+    tenant_id: Annotated[UUID, typer.Argument(help="The tenant.")],
+    name: Annotated[str, typer.Option(help="What the key is for.")] = "command line",
+    scope: Annotated[list[str] | None, typer.Option(help="A scope; repeat the option. Default: all.")] = None,
+) -> None:
+    """Create an API key and print it, once."""
+    from dunning_cli import tenants
+
+    with installation(_settings()) as servers:
+        print(asyncio.run(tenants.create_key(servers.database_url, tenant_id=TenantId(tenant_id), name=name, scopes=scope or list(SCOPES))))
+
+
+@keys_app.command("link")
+def keys_link(key_id: Annotated[str, typer.Option(help="One to eight letters or digits.")] = "k1") -> None:
+    """Print a fresh signing key for DUNNING_LINK_KEYS; put it before the old ones to rotate."""
+    print(Keyring.generate(key_id))
+
+
+@app.command()
+def check(fix: Annotated[bool, typer.Option(help="Let the linter and formatter mend what they can.")] = False) -> None:
+    """Lint, types, floors, the OpenAPI file: what a change must pass beside the tests."""
+    from dunning_cli.check import run_checks
+
+    raise typer.Exit(run_checks(fix=fix))
+
+
+def main() -> None:
+    """Run a command; what a person can mend is said in one sentence, without a traceback."""
+    try:
+        app()
+    except (NotConfigured, EmbeddedServerError, DunningError) as error:
+        print(f"{error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
