@@ -40,12 +40,20 @@ class Installation:
 
 
 def keyring_of(settings: Settings) -> Keyring:
-    """Return the signing keys: the given ones, or those in the data folder, made at first use.
+    """Return the signing keys: the given ones, or those in the data folder, made at first use."""
+    return Keyring.parse(link_keys_of(settings))
+
+
+def link_keys_of(settings: Settings) -> str:
+    """Return the text of the signing keys, as `DUNNING_LINK_KEYS` takes it.
 
     On servers of one's own all processes must share them, so there they have to be given.
     """
     if settings.link_keys is not None:
-        return Keyring.parse(settings.link_keys.get_secret_value())
+        return settings.link_keys.get_secret_value()
+    if settings.database_url is not None:
+        msg = "DUNNING_LINK_KEYS is not set. All processes must sign links with the same keys; `dunning keys link` prints a fresh one."
+        raise NotConfigured(msg)
     path = settings.data_dir / "link_keys"
     if not path.exists():
         settings.data_dir.mkdir(parents=True, exist_ok=True)
@@ -59,7 +67,7 @@ def keyring_of(settings: Settings) -> Keyring:
             pass
         finally:
             fresh.unlink()
-    return Keyring.parse(path.read_text())
+    return path.read_text()
 
 
 @contextmanager

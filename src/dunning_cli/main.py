@@ -79,7 +79,7 @@ def api() -> None:
     from dunning_api.main import run
 
     settings = _settings()
-    logs.configure(settings.log_level)
+    logs.set_up(settings.log_level)
     run(settings, database_url_of(settings), keyring_of(settings))
 
 
@@ -88,9 +88,8 @@ def worker() -> None:
     """Run the worker on given servers."""
     from dunning_worker.main import run
 
-    settings = _settings()
-    logs.configure(settings.log_level)
-    run(settings, database_url_of(settings), keyring_of(settings))
+    _settings()
+    run()
 
 
 @app.command()
@@ -162,6 +161,29 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON 
             table.add_row(f"[{colour}]{finding.state}[/]", finding.thing, finding.sentence)
         out.print(table)
     raise typer.Exit(1 if any(f.state == "fault" for f in findings) else 0)
+
+
+@app.command()
+def replay(
+    file: Annotated[Path, typer.Argument(help="A CSV file, one row an invoice.")],
+    customer: Annotated[str, typer.Option(help="Column of the customer.")] = "customerID",
+    invoice: Annotated[str, typer.Option(help="Column of the invoice number.")] = "invoiceNumber",
+    issued: Annotated[str, typer.Option(help="Column of the invoice's date.")] = "InvoiceDate",
+    due: Annotated[str, typer.Option(help="Column of the due date.")] = "DueDate",
+    amount: Annotated[str, typer.Option(help="Column of the amount.")] = "InvoiceAmount",
+    settled: Annotated[str, typer.Option(help="Column of the day of settlement; empty while open.")] = "SettledDate",
+    disputed: Annotated[str, typer.Option(help="Column that says Yes for a disputed invoice.")] = "Disputed",
+    date_format: Annotated[str, typer.Option(help="How days are written.")] = "%m/%d/%Y",
+    currency: Annotated[str, typer.Option(help="Currency of all amounts.")] = "USD",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object last.")] = False,
+) -> None:
+    """Walk a receivables file day by day under the test clock, into a sink, and print what was reminded."""
+    from dunning_cli.receivables_file import Columns
+    from dunning_cli.replay import show
+
+    columns = Columns(customer, invoice, issued, due, amount, settled, disputed, date_format, currency)
+    figures = show(_settings(), file, columns, as_json=as_json)
+    raise typer.Exit(1 if figures.after_settlement or figures.duplicates else 0)
 
 
 @app.command()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dunning.kit.settings import Settings
-from dunning_cli.installation import Installation, installation
+from dunning_cli.installation import Installation, installation, link_keys_of
 from dunning_cli.processes import Process
 
 RESTART_PAUSE_SECONDS = 1.0
@@ -58,6 +58,7 @@ def running_stack(settings: Settings, *, catcher: bool) -> Iterator[Stack]:
         worker_port = free_port(settings.worker_port, settings.host)
         environment = servers.environment()
         public_url = settings.public_url if "public_url" in settings.model_fields_set else f"http://{settings.host}:{api_port}"
+        environment["DUNNING_LINK_KEYS"] = link_keys_of(settings)
         environment |= {"DUNNING_HOST": settings.host, "DUNNING_PORT": str(api_port), "DUNNING_WORKER_PORT": str(worker_port), "DUNNING_PUBLIC_URL": public_url}
         logs = servers.data_dir / "logs"
         logs.mkdir(parents=True, exist_ok=True)
