@@ -1,0 +1,172 @@
+"""Scenarios to start from, as content: the six claim phases, a single repeated reminder, and recovery up to counsel."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+
+ROLES = ["dunning", "billing"]
+
+
+def shipped_scenarios() -> dict[str, dict[str, object]]:
+    """Return the content of every shipped scenario by its code; the caller may change what it gets."""
+    return {code: copy.deepcopy(content) for code, content in _CONTENTS.items()}
+
+
+def _email(template: str, *, copy_roles: tuple[str, ...] = ()) -> dict[str, object]:
+    return {
+        "code": "main",
+        "channel": "email",
+        "to_roles": ROLES,
+        "audience": "customer",
+        "template": template,
+        "content_mode": "full",
+        "primary": True,
+        "copy_roles": list(copy_roles),
+        "fallback": ["letter"],
+    }
+
+
+def _step(  # one argument a setting of a step
+    rank: int,
+    code: str,
+    name: str,
+    trigger: Mapping[str, object],
+    *,
+    template: str | None = None,
+    copy_roles: tuple[str, ...] = (),
+    **settings: object,
+) -> dict[str, object]:
+    return {
+        "rank": rank,
+        "code": code,
+        "name": name,
+        "mode": "automatic" if template else "manual",
+        "trigger": {"kind": "due_date", "offset_days": 0, "until_days": None, "business_days": False, **trigger},
+        "notices": [_email(template, copy_roles=copy_roles)] if template else [],
+        **settings,
+    }
+
+
+def _by_hand(kind: str, when: str, text: str) -> dict[str, object]:
+    return {"kind": kind, "when": when, "params": {"manual": True, "text": text}}
+
+
+_SUSPENSION = {
+    "en": "If the deadline passes without payment, we will suspend deliveries on account until the debt is settled.",
+    "es": "Si vence el plazo sin que se haya recibido el pago, suspenderemos las entregas a crédito hasta que se salde la deuda.",
+    "it": "Trascorso il termine senza pagamento, sospenderemo le consegne a credito fino al saldo del debito.",
+    "fr": "À défaut de paiement dans ce délai, nous suspendrons les livraisons à crédit jusqu'au règlement de la dette.",
+}
+_BLOCK = {
+    "en": "The account is closed to new orders until the debt is settled.",
+    "es": "La cuenta queda cerrada a nuevos pedidos hasta que se salde la deuda.",
+    "it": "Il conto è chiuso a nuovi ordini fino al saldo del debito.",
+    "fr": "Le compte est fermé à toute nouvelle commande jusqu'au règlement de la dette.",
+}
+
+_CLAIMS: dict[str, object] = {
+    "code": "claims",
+    "name": "Claim phases",
+    "late_entry": "first_step",
+    "grouping": "customer",
+    "netting": "net",
+    "spacing_days": 0,
+    "reset_policy": "resume",
+    "shift": "none",
+    "steps": [
+        _step(0, "00", "Debt that falls due soon", {"offset_days": -7, "until_days": -1}, template="claim-00"),
+        _step(10, "01", "Payment reminder", {"offset_days": 1, "until_days": 7}, template="claim-01", deadline_days=7),
+        _step(20, "02", "Second request", {"offset_days": 8}, template="claim-02", deadline_days=7),
+        _step(
+            30,
+            "03",
+            "Urgent request",
+            {"offset_days": 15},
+            template="claim-03",
+            copy_roles=("account_manager",),
+            deadline_days=7,
+            operations=[_by_hand("notify_insurer", "completed", "Tell the credit insurer that payment is late, where there is cover.")],
+        ),
+        _step(
+            40,
+            "04",
+            "Declaration to the insurer",
+            {"offset_days": 22},
+            template="claim-04",
+            copy_roles=("account_manager",),
+            deadline_days=7,
+            operations=[_by_hand("declare_to_insurer", "executed", "Declare the debt to the credit insurer, where there is cover.")],
+        ),
+        _step(
+            50,
+            "05",
+            "Last notice",
+            {"offset_days": 30},
+            template="claim-05",
+            copy_roles=("account_manager",),
+            deadline_days=7,
+            consequence=_BLOCK,
+            operations=[_by_hand("block_account", "completed", "Block the account for new orders; release it when the debt is settled.")],
+        ),
+    ],
+}
+
+_REMINDER: dict[str, object] = {
+    "code": "reminder",
+    "name": "Overdue reminder",
+    "late_entry": "first_step",
+    "grouping": "customer",
+    "netting": "net",
+    "steps": [
+        _step(
+            0,
+            "reminder",
+            "Reminder",
+            {"offset_days": 1},
+            template="reminder",
+            copy_roles=("collections_manager",),
+            grace_days=0,
+            repeat_every_days=7,
+            max_repeats=3,
+            deadline_days=7,
+            consequence=_SUSPENSION,
+            operations=[{"kind": "record_activity", "when": "executed", "params": {"type": "claim_for_non_payment"}}],
+        ),
+    ],
+}
+
+_RECOVERY: dict[str, object] = {
+    "code": "recovery",
+    "name": "Recovery up to counsel",
+    "late_entry": "first_step",
+    "grouping": "customer",
+    "netting": "net",
+    "steps": [
+        _step(10, "email", "Request by e-mail", {"offset_days": 5}, template="recovery-email", deadline_days=10),
+        _step(
+            20,
+            "pec",
+            "Formal notice by PEC",
+            {"kind": "after_previous", "offset_days": 10},
+            deadline_days=5,
+            task={"kind": "pec", "text": "Send the formal notice by PEC and file both receipts."},
+        ),
+        _step(
+            30,
+            "call",
+            "Call list",
+            {"kind": "after_previous", "offset_days": 5},
+            task={"kind": "call", "text": "Call the customer and write down what was agreed."},
+        ),
+        _step(
+            40,
+            "counsel",
+            "Hand-over to counsel",
+            {"kind": "after_previous", "offset_days": 5},
+            task={"kind": "counsel", "text": "Hand the file to counsel with the notices and their proofs."},
+        ),
+    ],
+}
+
+_CONTENTS: dict[str, dict[str, object]] = {"claims": _CLAIMS, "reminder": _REMINDER, "recovery": _RECOVERY}

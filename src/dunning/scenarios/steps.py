@@ -1,0 +1,241 @@
+"""What a scenario says: ordered steps with their triggers, notices, operations and limits.
+
+These types are the parsed form of a scenario's content. `definition.py` reads and writes the content,
+`compiled.py` prepares a scenario for planning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class TriggerKind(StrEnum):
+    """Name what a step waits for."""
+
+    DUE_DATE = "due_date"
+    END_OF_MONTH = "end_of_month"
+    AFTER_PREVIOUS = "after_previous"
+    PAYMENT_RETURNED = "payment_returned"
+    PROMISE_BROKEN = "promise_broken"
+    DISPUTE_RESOLVED = "dispute_resolved"
+    DEADLINE_PASSED = "deadline_passed"
+
+
+DUE_DATE_TRIGGERS = frozenset({TriggerKind.DUE_DATE, TriggerKind.END_OF_MONTH})
+FACT_TRIGGERS = frozenset({TriggerKind.PAYMENT_RETURNED, TriggerKind.PROMISE_BROKEN, TriggerKind.DISPUTE_RESOLVED})
+
+
+class Mode(StrEnum):
+    """Name who lets an action go."""
+
+    AUTOMATIC = "automatic"
+    APPROVE = "approve"
+    MANUAL = "manual"
+
+
+class StepKind(StrEnum):
+    """Name what completes a step: an accepted notice, a person's word, or recorded operations."""
+
+    NOTICE = "notice"
+    TASK = "task"
+    OPERATIONS = "operations"
+
+
+class LateEntry(StrEnum):
+    """Name where an item enters that is first seen late."""
+
+    FIRST_STEP = "first_step"
+    MATCHING_AGE = "matching_age"
+
+
+class Grouping(StrEnum):
+    """Name what forms one action."""
+
+    CUSTOMER = "customer"
+    DOCUMENT = "document"
+
+
+class Netting(StrEnum):
+    """Name what credits do: cover the oldest debts, or only stand beside them."""
+
+    NET = "net"
+    SHOW = "show"
+
+
+class ResetPolicy(StrEnum):
+    """Name where a reopened item goes on."""
+
+    RESUME = "resume"
+    RESTART = "restart"
+
+
+class Shift(StrEnum):
+    """Name what happens to a step whose day is closed."""
+
+    NONE = "none"
+    FORWARD = "forward"
+
+
+class Channel(StrEnum):
+    """Name a way to reach somebody."""
+
+    EMAIL = "email"
+    PEC = "pec"
+    SMS = "sms"
+    LETTER = "letter"
+    REGISTERED_LETTER = "registered_letter"
+    CALL = "call"
+    COUNSEL = "counsel"
+
+
+class Audience(StrEnum):
+    """Name whether a notice leaves the company."""
+
+    CUSTOMER = "customer"
+    INTERNAL = "internal"
+
+
+class ContentMode(StrEnum):
+    """Name whether a notice carries the items or only a link to them."""
+
+    FULL = "full"
+    LINK_ONLY = "link_only"
+
+
+class OperationKind(StrEnum):
+    """Name a side effect of a step."""
+
+    CREATE_CALL_TASK = "create_call_task"
+    NOTIFY_INSURER = "notify_insurer"
+    DECLARE_TO_INSURER = "declare_to_insurer"
+    BLOCK_ACCOUNT = "block_account"
+    OPEN_LEGAL_CASE = "open_legal_case"
+    WEBHOOK = "webhook"
+    RECORD_ACTIVITY = "record_activity"
+
+
+class OperationWhen(StrEnum):
+    """Name the moment of an operation."""
+
+    EXECUTED = "executed"
+    COMPLETED = "completed"
+    DEADLINE_PASSED = "deadline_passed"
+
+
+class TaskKind(StrEnum):
+    """Name the work a person does."""
+
+    CALL = "call"
+    LETTER = "letter"
+    PEC = "pec"
+    COUNSEL = "counsel"
+    CHECKPOINT = "checkpoint"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """Hold one amount in minor units of its currency."""
+
+    minor: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """Say from when a step may come, and until when.
+
+    `offset_days` is counted from what the kind names and may be negative for due dates. `until_days` counts from
+    the due date, inclusive, and belongs to due-date kinds. With `business_days` both count open days only.
+    """
+
+    kind: TriggerKind
+    offset_days: int = 0
+    until_days: int | None = None
+    business_days: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Say whom a step tells, through which channel and with which template."""
+
+    code: str
+    channel: Channel
+    template: str
+    to_roles: tuple[str, ...]
+    audience: Audience = Audience.CUSTOMER
+    content_mode: ContentMode = ContentMode.FULL
+    primary: bool = True
+    copy_roles: tuple[str, ...] = ()
+    fallback: tuple[Channel, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """Say what a step does besides telling; `params` is JSON-able and read by whoever carries it out."""
+
+    kind: OperationKind
+    when: OperationWhen
+    params: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Say what a person must do."""
+
+    kind: TaskKind
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Hold one step; its code is stable over the versions of a scenario, its rank orders it."""
+
+    rank: int
+    code: str
+    name: str
+    mode: Mode
+    trigger: Trigger
+    grace_days: int | None = None
+    min_days_after_delivery: int | None = None
+    min_days_between_steps: int | None = None
+    repeat_every_days: int | None = None
+    max_repeats: int | None = None
+    min_item: tuple[Amount, ...] = ()
+    min_customer: tuple[Amount, ...] = ()
+    deadline_days: int | None = None
+    consequence: str | Mapping[str, str] | None = None
+    show_not_due: bool = False
+    notices: tuple[Notice, ...] = ()
+    operations: tuple[Operation, ...] = ()
+    task: Task | None = None
+
+    @property
+    def kind(self) -> StepKind:
+        """Tell what completes this step."""
+        if self.notices:
+            return StepKind.NOTICE
+        return StepKind.TASK if self.task is not None else StepKind.OPERATIONS
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """Hold one version of a scenario.
+
+    `spacing_days` and `grace_days` of None, and a currency without a minimum, leave the choice to the ledger.
+    """
+
+    code: str
+    name: str
+    steps: tuple[Step, ...]
+    late_entry: LateEntry = LateEntry.FIRST_STEP
+    grouping: Grouping = Grouping.CUSTOMER
+    netting: Netting = Netting.NET
+    spacing_days: int | None = None
+    grace_days: int | None = None
+    reset_policy: ResetPolicy = ResetPolicy.RESUME
+    shift: Shift = Shift.NONE
+    min_item: tuple[Amount, ...] = ()
+    min_customer: tuple[Amount, ...] = ()

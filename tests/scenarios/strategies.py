@@ -1,0 +1,225 @@
+"""Random customers: several scenarios and versions, histories with missed nights, and everything that can hold an item back."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Any
+
+from hypothesis import strategies as st
+
+from dunning.scenarios.recording import record
+from dunning.scenarios.rules import CREDIT, DEBIT, Calendar, Compiled, Defaults, Fact, Id, Item, Position, Sent, compile_scenario, plan
+from dunning.scenarios.steps import (
+    Amount,
+    Grouping,
+    LateEntry,
+    Mode,
+    Netting,
+    Operation,
+    OperationKind,
+    OperationWhen,
+    ResetPolicy,
+    Scenario,
+    Shift,
+    Step,
+    Task,
+    TaskKind,
+    Trigger,
+    TriggerKind,
+)
+from tests.scenarios.worlds import DAY_ZERO, NOTICE
+
+FULL = os.environ.get("DUNNING_HYPOTHESIS") == "full"
+FACT_KINDS = (TriggerKind.PAYMENT_RETURNED, TriggerKind.PROMISE_BROKEN, TriggerKind.DISPUTE_RESOLVED)
+
+Scenarios = dict[tuple[Id, int], Compiled]
+
+
+@dataclass(frozen=True)
+class World:
+    """Hold a customer with a past, the scenarios, today, and the nights to come on which a run takes place."""
+
+    position: Position
+    scenarios: Scenarios
+    today: int
+    nights: tuple[int, ...]
+    sources: dict[tuple[Id, int], Scenario]
+
+
+def examples(default: int) -> int:
+    """Return how many examples a property takes in this profile."""
+    return default * 25 if FULL else default
+
+
+seeds = st.integers(0, 2**48)
+sizes = st.integers(2, 7)
+
+
+def world(seed: int, size: int, *, plain: bool = False) -> World:
+    """Make a world of so many items: the past is walked by the rule itself, some nights are missed, then things happen.
+
+    A plain world has due-date steps that repeat, the default distance, and nothing that couples one item to another.
+    """
+    random = Random(seed)
+    sources = _sources(random, plain=plain)
+    scenarios = {key: compile_scenario(source) for key, source in sources.items()}
+    calendar = Calendar(frozenset({5, 6}), frozenset({DAY_ZERO + random.randint(-9, 9)})) if random.random() < 0.5 else Calendar()
+    items = tuple(_item(random, number, plain=plain) for number in range(size))
+    defaults = Defaults() if plain or random.random() < 0.7 else Defaults(random.randint(0, 3), random.choice([None, 0, 4]), {"EUR": 2000}, {})
+    position = Position(items=items, calendar=calendar, defaults=defaults)
+    position = walked(position, scenarios, sorted(random.sample(range(DAY_ZERO - 24, DAY_ZERO - 1), random.randint(0, 7))))
+    if not plain:
+        position = _things_happen(random, position)
+    nights = tuple(DAY_ZERO + day for day in sorted(random.sample(range(1, 60), random.randint(6, 16))))
+    return World(position, scenarios, DAY_ZERO, nights, sources)
+
+
+def walked(position: Position, scenarios: Scenarios, nights: list[int]) -> Position:
+    """Return the position after runs on these nights, all actions completed at once."""
+    for night in nights:
+        position = record(position, plan(position, scenarios, night), scenarios, night)
+    return position
+
+
+def published(position: Position) -> Position:
+    """Return the position once the second version of every scenario is in force."""
+    return position._replace(items=tuple(item._replace(version=2) if item.scenario_id else item for item in position.items))
+
+
+def without_repeats(source: Scenario) -> Scenario:
+    """Return the scenario with each step done once."""
+    return replace(source, steps=tuple(replace(step, repeat_every_days=None, max_repeats=None) for step in source.steps))
+
+
+def _sources(random: Random, *, plain: bool) -> dict[tuple[Id, int], Scenario]:
+    sources: dict[tuple[Id, int], Scenario] = {}
+    for scenario_id in ("S", "T"):
+        steps = _steps(random, plain=plain)
+        first = Scenario(
+            code=scenario_id,
+            name=scenario_id,
+            steps=steps,
+            late_entry=random.choice(list(LateEntry)),
+            grouping=random.choice([Grouping.CUSTOMER, Grouping.CUSTOMER, Grouping.DOCUMENT]),
+            netting=random.choice([Netting.NET, Netting.NET, Netting.SHOW]),
+            spacing_days=0 if plain or random.random() < 0.6 else random.randint(1, 4),
+            grace_days=random.choice([None, None, 0, 3]),
+            reset_policy=random.choice(list(ResetPolicy)),
+            shift=random.choice(list(Shift)),
+            min_item=(Amount(3000, "EUR"),) if not plain and random.random() < 0.2 else (),
+            min_customer=(Amount(9000, "EUR"),) if not plain and random.random() < 0.25 else (),
+        )
+        sources[scenario_id, 1] = first
+        sources[scenario_id, 2] = first if plain else replace(first, steps=_next_version(random, steps))
+    return sources
+
+
+def _steps(random: Random, *, plain: bool) -> tuple[Step, ...]:
+    steps = []
+    day = random.choice([-7, -3, 0, 1])
+    for number in range(random.randint(1, 4)):
+        kind = TriggerKind.DUE_DATE
+        if not plain and number and random.random() < 0.3:
+            kind = random.choice([TriggerKind.AFTER_PREVIOUS, TriggerKind.DEADLINE_PASSED, TriggerKind.END_OF_MONTH])
+        offset = random.randint(0, 6) if kind in (TriggerKind.AFTER_PREVIOUS, TriggerKind.DEADLINE_PASSED) else day
+        until = day + random.randint(0, 8) if kind is TriggerKind.DUE_DATE and random.random() < 0.4 else None
+        repeats = random.random() < (0.8 if plain else 0.25)
+        steps.append(_step(random, f"c{number}", number * 10, Trigger(kind, offset, until, not plain and random.random() < 0.1), plain=plain, repeats=repeats))
+        day += random.randint(1, 9)
+    if not plain and random.random() < 0.5:
+        steps.append(_step(random, "fact", 100, Trigger(random.choice(FACT_KINDS), random.randint(0, 3)), plain=False, repeats=False))
+    return tuple(steps)
+
+
+def _step(random: Random, code: str, rank: int, trigger: Trigger, *, plain: bool, repeats: bool) -> Step:
+    does: dict[str, Any] = {"notices": (NOTICE,)}
+    if random.random() < 0.2:
+        does = {"task": Task(TaskKind.CALL, "Call.")}
+    elif random.random() < 0.1:
+        does = {"operations": (Operation(OperationKind.WEBHOOK, OperationWhen.EXECUTED),)}
+    return Step(
+        rank=rank,
+        code=code,
+        name=code,
+        mode=random.choice([Mode.AUTOMATIC, Mode.AUTOMATIC, Mode.AUTOMATIC, Mode.APPROVE, Mode.MANUAL]),
+        trigger=trigger,
+        grace_days=random.choice([None, None, None, 2]),
+        min_days_after_delivery=random.choice([None, None, 3]),
+        min_days_between_steps=None if plain else random.choice([None, None, None, 1, 5]),
+        repeat_every_days=random.randint(1, 4) if repeats else None,
+        max_repeats=random.randint(1, 3) if repeats else None,
+        min_item=(Amount(random.choice([0, 5000]), "EUR"),) if not plain and random.random() < 0.15 else (),
+        min_customer=(Amount(random.choice([0, 12000]), "EUR"),) if not plain and random.random() < 0.15 else (),
+        deadline_days=random.choice([None, 3, 7]),
+        show_not_due=random.random() < 0.3,
+        **does,
+    )
+
+
+def _next_version(random: Random, steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    """Return the steps of the next version: one may be gone, one may be new, two may have changed places."""
+    kept = list(steps)
+    if len(kept) > 1 and random.random() < 0.3:
+        kept.pop(random.randrange(len(kept)))
+    if random.random() < 0.4:
+        near = random.choice(kept)
+        taken = {step.rank for step in kept}
+        rank = next(rank for rank in range(near.rank + random.choice([-5, 5]), near.rank + 20) if rank not in taken)
+        trigger = Trigger(TriggerKind.DUE_DATE, near.trigger.offset_days + random.randint(-2, 4))
+        kept.append(_step(random, "new", rank, trigger, plain=False, repeats=False))
+    if len(kept) > 1 and random.random() < 0.15:
+        one, other = random.sample(range(len(kept)), 2)
+        kept[one], kept[other] = replace(kept[one], rank=kept[other].rank), replace(kept[other], rank=kept[one].rank)
+    return tuple(kept)
+
+
+def _item(random: Random, number: int, *, plain: bool) -> Item:
+    opened = random.choice([1000, 4000, 10000, 10000])
+    return Item(
+        id=f"i{number}",
+        document_id=f"d{random.randint(0, 3)}",
+        number=f"{random.randint(1, 3)}",
+        document_on=DAY_ZERO - 60,
+        due_on=DAY_ZERO + random.randint(-26, 6),
+        currency=random.choice(["EUR", "EUR", "EUR", "USD"]),
+        open_minor=opened,
+        amount_minor=10000,
+        direction=DEBIT,
+        scenario_id=random.choice(["S", "S", "S", "T"] if plain or random.random() < 0.95 else [None]),
+        version=1,
+        delivered_on=random.choice([None, DAY_ZERO - 20, DAY_ZERO - 2]),
+    )
+
+
+def _things_happen(random: Random, position: Position) -> Position:
+    """Let holds, promises, returns, waiting actions, credits and a new version come to the customer."""
+    items, facts = [], []
+    for item in position.items:
+        chance = random.random()
+        if chance < 0.12:
+            item = item._replace(held=True, held_until=random.choice([None, DAY_ZERO - 1, DAY_ZERO, DAY_ZERO + 2, DAY_ZERO + 9]))
+        elif chance < 0.17:
+            item = item._replace(promise_until=DAY_ZERO + random.randint(-2, 6))
+        elif chance < 0.22:
+            item = item._replace(pending_action=True)
+        elif chance < 0.26:
+            item = item._replace(**{random.choice(["excluded", "automatic_collection", "specific_action"]): True})
+        elif chance < 0.36:
+            item = item._replace(episode=2)
+            facts.append(Fact(item.id, "payment_returned", DAY_ZERO - random.randint(0, 4)))
+        if random.random() < 0.15:
+            facts.append(Fact(item.id, random.choice(FACT_KINDS).value, DAY_ZERO - random.randint(0, 9)))
+        items.append(item)
+    for number in range(random.choice([0, 0, 0, 1, 2])):
+        items.append(_item(random, 90 + number, plain=False)._replace(direction=CREDIT, scenario_id=None))
+    position = position._replace(items=tuple(items), facts=tuple(facts))
+    if random.random() < 0.15:
+        position = position._replace(contacts=(*position.contacts, DAY_ZERO + random.randint(-3, 2)))
+    if random.random() < 0.1:
+        position = position._replace(already_today=position.already_today | {Sent(DAY_ZERO, "S", "notice", None)})
+    return published(position) if random.random() < 0.4 else position
+
+
+__all__ = ["FULL", "World", "examples", "published", "walked", "without_repeats", "seeds", "sizes", "world"]
