@@ -153,6 +153,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Undo."""
+    app_role = os.environ.get("DUNNING_APP_ROLE", "dunning_app")
     op.execute("drop trigger only_numbered_once on event")
     op.execute("drop function refuse_rewriting_events()")
     op.execute("drop trigger counters_equal_entries on allocation")
@@ -163,4 +164,7 @@ def downgrade() -> None:
         op.execute(f'drop policy tenant_only on "{table}"')
         op.execute(f'alter table "{table}" no force row level security')
         op.execute(f'alter table "{table}" disable row level security')
+        op.execute(f'revoke all on "{table}" from {app_role}')
+    for table in ("due_work", "relay_circuit", "relay_rate", "alembic_version"):
+        op.execute(f"revoke all on {table} from {app_role}")
     op.execute("drop function refuse_change()")

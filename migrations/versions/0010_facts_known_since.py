@@ -1,4 +1,4 @@
-"""Record dates beside value dates, go-live progress, the end of a receipt."""
+"""Record dates beside value dates, go-live progress, the origin of a hold, the end of a receipt."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ def upgrade() -> None:
         op.add_column(table, sa.Column("last_reminded_on", sa.Date(), nullable=True))
     op.create_check_constraint(op.f("item_step_reached_has_its_day_check"), "item", "step_reached is null or last_reminded_on is not null")
     op.create_index("item_over_settled_idx", "item", ["tenant_id", "ledger_id", "item_id"], postgresql_where=sa.text("over_settled"))
+    op.add_column("hold", sa.Column("origin", sa.Text(), server_default=sa.text("'set'"), nullable=False))
+    op.create_check_constraint(op.f("hold_origin_known_check"), "hold", "origin in ('set', 'stated', 'payment_return')")
     op.add_column("receipt", sa.Column("ended_on", sa.Date(), nullable=True))
     op.add_column("receipt", sa.Column("end_recorded_on", sa.Date(), nullable=True))
     op.add_column("receipt", sa.Column("ended_because", sa.Text(), nullable=True))
@@ -39,6 +41,8 @@ def downgrade() -> None:
     """Undo."""
     op.drop_constraint(op.f("receipt_nothing_left_after_the_end_check"), "receipt")
     op.drop_constraint(op.f("receipt_an_end_has_its_days_check"), "receipt")
+    op.drop_constraint(op.f("hold_origin_known_check"), "hold")
+    op.drop_column("hold", "origin")
     for column in ("ended_because", "end_recorded_on", "ended_on"):
         op.drop_column("receipt", column)
     op.drop_index("item_over_settled_idx", "item")

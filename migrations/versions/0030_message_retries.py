@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0030"
-down_revision = "0002"
+down_revision = "0020"
 branch_labels = None
 depends_on = None
 
@@ -21,6 +21,7 @@ def upgrade() -> None:
     op.create_index(
         "message_ending_idx", "message", ["tenant_id", "valid_until"], unique=False, postgresql_where=sa.text("state in ('ready', 'retry_wait')")
     )
+    op.create_index("message_recipient_idx", "message", ["tenant_id", "address_sha256", "message_id"], unique=False)
     op.alter_column("relay_rate", "minute", new_column_name="bucket_at")
     op.drop_constraint("relay_rate_pkey", "relay_rate", type_="primary")
     op.create_primary_key("relay_rate_pkey", "relay_rate", ["relay", "recipient_domain", "bucket_at"])
@@ -32,6 +33,7 @@ def downgrade() -> None:
     op.drop_constraint("relay_rate_pkey", "relay_rate", type_="primary")
     op.create_primary_key("relay_rate_pkey", "relay_rate", ["relay", "recipient_domain"])
     op.alter_column("relay_rate", "bucket_at", new_column_name="minute")
+    op.drop_index("message_recipient_idx", table_name="message")
     op.drop_index("message_ending_idx", table_name="message")
     for column in ("uncertain_at", "retry_at", "mailbox_full", "failures", "address_sha256"):
         op.drop_column("message", column)

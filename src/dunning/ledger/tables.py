@@ -287,6 +287,7 @@ hold = tenant_table(
     uuid_column("customer_id", null=True),
     uuid_column("item_id", null=True),
     text_column("scope"),
+    text_column("origin", default="set"),
     text_column("reason"),
     text_column("comment", null=True),
     Column("from_on", Date, nullable=False),
@@ -301,6 +302,7 @@ hold = tenant_table(
     refers_to("customer", "customer_id"),
     refers_to("item", "item_id"),
     one_of("scope", "ledger", "customer", "item"),
+    one_of("origin", "set", "stated", "payment_return"),
     CheckConstraint(
         "(scope = 'ledger' and customer_id is null and item_id is null)"
         " or (scope = 'customer' and customer_id is not null and item_id is null)"

@@ -33,6 +33,7 @@ receipt = tenant_table(
     UniqueConstraint("tenant_id", "ledger_id", "external_id"),
     UniqueConstraint("tenant_id", "currency", "receipt_id"),
     Index("receipt_customer_idx", "tenant_id", "customer_id", "received_on"),
+    Index("receipt_unapplied_idx", "tenant_id", "customer_id", postgresql_where=text("allocated_minor + returned_minor < amount_minor")),
     refers_to("ledger", "ledger_id"),
     refers_to("customer", "customer_id"),
     one_of("state", "received", "cleared", "returned", "reversed"),

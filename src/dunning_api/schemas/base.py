@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Generic, Self, TypeVar
+import re
+from typing import Annotated, Any, Generic, Self, TypeVar, cast
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, model_validator
+from pydantic_core import core_schema
 
 from dunning.kit.money import Money, MoneyError, format_minor, parse_minor
 
@@ -33,10 +35,42 @@ Language = Annotated[str, Field(pattern=r"^(en|es|it|fr)$", description="Languag
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217 code.", examples=["EUR"])]
 
 
-class Input(BaseModel):
-    """A request body or a part of it: unknown fields are refused, values are not coerced."""
+_WRITTEN_AS_TEXT = frozenset({"date", "time", "datetime", "timedelta"})
+_NUMBER = re.compile(r"\s*[+-]?[\d.]+\s*")
+_OWN_KINDS = frozenset({"int", "float", "bool"})
 
-    model_config = ConfigDict(extra="forbid", strict=False, str_max_length=100_000, ser_json_inf_nan="strings")
+
+def _exact(node: Any) -> Any:
+    """Return a core schema in which numbers and flags are not made from text, and days and instants are not made from numbers."""
+    if isinstance(node, list | tuple):
+        return type(node)(_exact(part) for part in node)
+    if not isinstance(node, dict):
+        return node
+    kind = node.get("type")
+    if kind == "function-before" and node["function"]["function"] is _only_text_of_days:
+        return node  # a part that is an Input itself has been through here
+    made = {key: part if key in {"metadata", "serialization", "default", "config"} else _exact(part) for key, part in node.items()}
+    if kind in _OWN_KINDS:
+        made["strict"] = True
+    return core_schema.no_info_before_validator_function(_only_text_of_days, made) if kind in _WRITTEN_AS_TEXT else made
+
+
+def _only_text_of_days(value: Any) -> Any:
+    if isinstance(value, int | float) or (isinstance(value, str) and _NUMBER.fullmatch(value)):
+        msg = 'a day is text such as "2026-03-02", an instant text such as "2026-03-02T08:00:00Z"'
+        raise ValueError(msg)  # noqa: TRY004  # pydantic reports ValueError as a field error
+    return value
+
+
+class Input(BaseModel):
+    """A request body or a part of it: unknown fields are refused, and `"7"` is not taken for 7, nor 1 for true or for a day in 1970."""
+
+    model_config = ConfigDict(extra="forbid", str_max_length=100_000, ser_json_inf_nan="strings")
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """Refuse coercion throughout."""
+        return cast("core_schema.CoreSchema", _exact(handler(source)))
 
     def given(self) -> dict[str, Any]:
         """Return the fields that were given, by name, as Python values."""
@@ -73,7 +107,7 @@ class MoneyIn(Input):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"amount": "1234.50", "currency": "EUR"}]})
 
-    amount: Annotated[str, BeforeValidator(_only_text), Field(pattern=r"^-?\d{1,15}(\.\d{1,4})?$", description="Decimal text with a point.")]
+    amount: Annotated[str, BeforeValidator(_only_text), Field(pattern=r"^-?[0-9]{1,15}(\.[0-9]{1,4})?$", description="Decimal text with a point.")]
     currency: Currency
 
     @model_validator(mode="after")

@@ -1,0 +1,78 @@
+"""Holds: reminding stopped, with a reason and an end."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Query
+
+from dunning.kit.ids import HoldId
+from dunning.ledger import holds
+from dunning_api import paging
+from dunning_api.deps import Work, reads, writes
+from dunning_api.idempotency import Router
+from dunning_api.problems import problems
+from dunning_api.schemas.base import Page
+from dunning_api.schemas.holds import HoldCreate, HoldOut
+
+router = Router(tags=["holds"])
+
+
+@router.post("/holds", status_code=201, summary="Set a hold", responses=problems(404))
+async def set_hold(body: HoldCreate, work: Annotated[Work, writes("collection:write")]) -> HoldOut:
+    """Stop reminding a ledger, customer or item, from today until a last held day or until it is released. What is queued is stopped too."""
+    hold = await holds.set_hold(
+        work.session,
+        work.clock,
+        tenant_id=work.tenant_id,
+        actor=work.actor,
+        scope=body.scope,
+        object_id=body.object_id,
+        reason=body.reason,
+        comment=body.comment,
+        from_on=body.from_on,
+        until_on=body.until_on,
+    )
+    return HoldOut.of(hold)
+
+
+@router.get("/holds", summary="List holds", responses=problems())
+async def list_holds(
+    work: Annotated[Work, reads()],
+    ledger_id: Annotated[UUID | None, Query(description="Holds of this ledger, its customers and items.")] = None,
+    customer_id: Annotated[UUID | None, Query(description="Holds of this customer and its items.")] = None,
+    item_id: Annotated[UUID | None, Query(description="Holds of this item.")] = None,
+    in_force_on: Annotated[dt.date | None, Query(description="Only holds in force on this day; missing: all, released ones too.")] = None,
+    limit: paging.Limit = 100,
+    cursor: paging.Cursor = None,
+) -> Page[HoldOut]:
+    """List holds, oldest first."""
+    key = paging.unseal(work.keyring, "holds", cursor, 1)
+    found = await holds.holds_after(
+        work.session,
+        tenant_id=work.tenant_id,
+        after=UUID(key[0]) if key else None,
+        limit=limit + 1,
+        ledger_id=ledger_id,
+        customer_id=customer_id,
+        item_id=item_id,
+        in_force_on=in_force_on,
+    )
+    more = paging.seal(work.keyring, "holds", found[limit - 1].hold_id) if len(found) > limit else None
+    return Page(data=[HoldOut.of(hold) for hold in found[:limit]], next_cursor=more)
+
+
+@router.get("/holds/{hold_id}", summary="Get a hold", responses=problems(404))
+async def get_hold(hold_id: UUID, work: Annotated[Work, reads()]) -> HoldOut:
+    """Return a hold."""
+    return HoldOut.of(await holds.hold_of(work.session, tenant_id=work.tenant_id, hold_id=HoldId(hold_id)))
+
+
+@router.delete("/holds/{hold_id}", summary="Release a hold", responses=problems(404, 409))
+async def release_hold(hold_id: UUID, work: Annotated[Work, writes("collection:write")]) -> HoldOut:
+    """End a hold now; it stays in the list, with who released it. What it stopped is planned again tonight."""
+    return HoldOut.of(
+        await holds.release_hold(work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, hold_id=HoldId(hold_id))
+    )

@@ -1,0 +1,291 @@
+"""Shapes of actions, what belongs to them, claims, activities and the timeline."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import asyncpg
+from pydantic import ConfigDict, Field
+
+from dunning_api.schemas.base import Input, LongText, MoneyOut, Output
+
+ActionState = Literal["awaiting_approval", "scheduled", "executed", "waiting", "completed", "cancelled", "rejected", "superseded"]
+ActionKind = Literal["notice", "task", "operations"]
+
+
+class ActionOut(Output):
+    """One planned or executed occurrence for a customer and its items. `reason` says why it stands as it does, where that needs saying."""
+
+    action_id: UUID
+    ledger_id: UUID
+    customer_id: UUID
+    run_id: UUID | None
+    origin: str
+    scenario_id: UUID | None
+    scenario_version: int | None
+    step_code: str | None
+    step_name: str | None
+    kind: ActionKind
+    mode: str
+    content_mode: str | None
+    document_id: UUID | None
+    local_date: dt.date
+    scheduled_on: dt.date
+    state: ActionState
+    reason: str | None
+    task_kind: str | None
+    task_text: str | None
+    totals: list[MoneyOut]
+    deadline_on: dt.date | None
+    executed_at: dt.datetime | None
+    completed_on: dt.date | None
+    revision: int
+    created_at: dt.datetime
+    updated_at: dt.datetime
+
+    @classmethod
+    def of(cls, row: asyncpg.Record) -> ActionOut:
+        """Show an action."""
+        return cls(**action_fields(row))
+
+
+def action_fields(row: asyncpg.Record) -> dict[str, Any]:
+    """Return the fields of an action's row as it is shown."""
+    shown = {name: row[name] for name in ActionOut.model_fields if name != "totals"}
+    return shown | {"totals": [MoneyOut.of(minor, currency) for currency, minor in row["totals"]]}
+
+
+class ActionItem(Output):
+    """An item of an action: the step it completes or passes over, what was open then and what is open now."""
+
+    item_id: UUID
+    document_id: UUID
+    external_id: str
+    number: str
+    due_on: dt.date
+    step_code: str
+    repeat_no: int
+    state: str
+    reason: str | None
+    original: MoneyOut
+    open_then: MoneyOut | None
+    open_now: MoneyOut
+    completed_on: dt.date | None
+
+    @classmethod
+    def of(cls, row: asyncpg.Record) -> ActionItem:
+        """Show an item of an action."""
+        currency = row["currency"]
+        return cls(
+            item_id=row["item_id"],
+            document_id=row["document_id"],
+            external_id=row["external_id"],
+            number=row["number"],
+            due_on=row["due_on"],
+            step_code=row["step_code"],
+            repeat_no=row["repeat_no"],
+            state=row["state"],
+            reason=row["reason"],
+            original=MoneyOut.of(row["amount_minor"], currency),
+            open_then=None if row["open_minor"] is None else MoneyOut.of(row["open_minor"], currency),
+            open_now=MoneyOut.of(row["open_now_minor"], currency),
+            completed_on=row["completed_on"],
+        )
+
+
+class ClaimOut(Output):
+    """A claim as it was frozen. `data` is what its messages say; a void claim was never told, or not to everybody."""
+
+    claim_id: UUID
+    claim_no: str
+    action_id: UUID
+    customer_id: UUID
+    revision: int
+    state: Literal["issued", "told", "void"]
+    void_reason: str | None
+    replaces_id: UUID | None
+    language: str
+    content_mode: str
+    deadline_on: dt.date | None
+    issued_on: dt.date
+    issued_at: dt.datetime
+    told_at: dt.datetime | None
+    data: dict[str, Any]
+
+    @classmethod
+    def of(cls, row: asyncpg.Record) -> ClaimOut:
+        """Show a claim."""
+        return cls(**{name: row[name] for name in cls.model_fields if name != "claim_no"}, claim_no=row["data"]["claim_no"])
+
+
+class OperationOut(Output):
+    """An operation of an action. `waiting` with a `due_on` is for a person; without one its moment has not come."""
+
+    operation_no: int
+    kind: str
+    at_moment: str
+    state: Literal["waiting", "done", "failed", "not_needed"]
+    due_on: dt.date | None
+    params: dict[str, Any]
+    note: str | None
+    actor: str | None
+    done_at: dt.datetime | None
+
+    @classmethod
+    def of(cls, row: asyncpg.Record) -> OperationOut:
+        """Show an operation."""
+        due_on = row["result"].get("due_on")
+        return cls(
+            operation_no=row["operation_no"],
+            kind=row["kind"],
+            at_moment=row["at_moment"],
+            state=row["state"],
+            due_on=None if due_on is None else dt.date.fromisoformat(due_on),
+            params=row["params"],
+            note=row["result"].get("note"),
+            actor=row["actor"],
+            done_at=row["done_at"],
+        )
+
+
+class ActivityOut(Output):
+    """Something that was done about a customer; notes are activities of the kind `note`. Never changed or removed."""
+
+    activity_id: UUID
+    ledger_id: UUID
+    customer_id: UUID
+    action_id: UUID | None
+    kind: str
+    text: str | None
+    data: dict[str, Any]
+    actor: str
+    business_at: dt.datetime
+    recorded_at: dt.datetime
+
+    @classmethod
+    def of(cls, row: asyncpg.Record) -> ActivityOut:
+        """Show an activity."""
+        return cls(**{name: row[name] for name in cls.model_fields})
+
+
+class ActionMessage(Output):
+    """A message of an action."""
+
+    message_id: UUID
+    notice: str
+    channel: str
+    audience: str
+    is_primary: bool
+    is_copy: bool
+    to_email: str | None
+    to_name: str | None
+    language: str
+    content_mode: str
+    state: str
+    reason: str | None
+    delivery: str
+    claim_id: UUID
+    not_before: dt.datetime
+    valid_until: dt.datetime
+    sent_at: dt.datetime | None
+    accepted_at: dt.datetime | None
+
+    @classmethod
+    def of(cls, row: asyncpg.Record) -> ActionMessage:
+        """Show a message."""
+        return cls(**{name: row[name] for name in cls.model_fields})
+
+
+class ActionWithParts(ActionOut):
+    """An action with its items, claims, operations, notes and messages."""
+
+    items: list[ActionItem]
+    claims: list[ClaimOut]
+    operations: list[OperationOut]
+    activities: list[ActivityOut]
+    messages: list[ActionMessage]
+
+    @classmethod
+    def whole(cls, row: asyncpg.Record, parts: dict[str, list[asyncpg.Record]]) -> ActionWithParts:
+        """Show an action with what belongs to it."""
+        return cls(
+            **action_fields(row),
+            items=[ActionItem.of(item) for item in parts["items"]],
+            claims=[ClaimOut.of(claim) for claim in parts["claims"]],
+            operations=[OperationOut.of(operation) for operation in parts["operations"]],
+            activities=[ActivityOut.of(note) for note in parts["notes"]],
+            messages=[ActionMessage.of(message) for message in parts["messages"]],
+        )
+
+
+class Because(Input):
+    """Why."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "The customer has announced its payment by phone."}]})
+
+    reason: LongText
+
+
+class Reschedule(Input):
+    """The new day."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"scheduled_on": "2026-03-09"}]})
+
+    scheduled_on: dt.date
+
+
+class Completion(Input):
+    """When it was done; missing: today."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"note": "Spoke with Ms Rossi; payment is on its way."}]})
+
+    completed_on: dt.date | None = None
+    note: LongText | None = None
+
+
+class NoteCreate(Input):
+    """A note."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"text": "Asked for a copy of invoice 1001."}]})
+
+    text: LongText
+
+
+class OperationDone(Input):
+    """What was done."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"note": "Declared under policy 4711, reference D-88."}]})
+
+    note: LongText | None = None
+
+
+class ActivityCreate(Input):
+    """Something that was done about a customer."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"kind": "call", "text": "No answer; will try again on Thursday."}]})
+
+    kind: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,59}$", description="A word of your own: call, visit, letter.")]
+    text: LongText | None = None
+
+
+class TimelineEntry(Output):
+    """One thing that was recorded about a customer: `kind` says what `data` holds."""
+
+    id: UUID
+    kind: Literal["action", "activity", "message", "receipt", "reading"]
+    on: dt.date | None
+    recorded_at: dt.datetime
+    action_id: UUID | None
+    data: dict[str, Any]
+
+    @classmethod
+    def of(cls, row: asyncpg.Record) -> TimelineEntry:
+        """Show an entry; amounts become decimal text."""
+        data = dict(row["data"])
+        if row["kind"] == "receipt":
+            data["amount"] = MoneyOut.of(data.pop("amount_minor"), data.pop("currency")).model_dump()
+        if row["kind"] == "action":
+            data["totals"] = [MoneyOut.of(minor, currency).model_dump() for currency, minor in data["totals"]]
+        return cls(id=row["id"], kind=row["kind"], on=row["on"], recorded_at=row["recorded_at"], action_id=row["action_id"], data=data)

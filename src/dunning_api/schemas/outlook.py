@@ -1,0 +1,181 @@
+"""Shapes of looking ahead and of explaining."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+from uuid import UUID
+
+from dunning.collection.outlook import Forewarned, Outlook
+from dunning.scenarios.agenda import AgendaEntry
+from dunning.scenarios.explanation import Explanation
+from dunning_api.schemas.base import MoneyOut, Output
+
+
+class AgendaAction(Output):
+    """A future action, if nothing else happens: its day, its step, the items it asks for, and the net amounts."""
+
+    on: dt.date
+    scenario_id: UUID
+    scenario_version: int
+    step_code: str
+    step_name: str
+    kind: str
+    mode: str
+    item_ids: list[UUID]
+    totals: list[MoneyOut]
+    passed_over: list[str]
+
+    @classmethod
+    def of(cls, entry: AgendaEntry, step_name: str) -> AgendaAction:
+        """Show an entry."""
+        action = entry.action
+        return cls(
+            on=dt.date.fromordinal(entry.on),
+            scenario_id=UUID(str(action.scenario_id)),
+            scenario_version=action.version,
+            step_code=action.step_code,
+            step_name=step_name,
+            kind=action.kind,
+            mode=action.mode,
+            item_ids=[UUID(str(row.item_id)) for row in action.rows],
+            totals=[MoneyOut.of(minor, currency) for currency, minor in action.totals],
+            passed_over=sorted({skip.step_code for skip in entry.skips}),
+        )
+
+
+class AgendaOut(Output):
+    """A customer's future actions, planned by the rule itself with each action taken to be completed on its day."""
+
+    customer_id: UUID
+    today: dt.date
+    current_step: str | None
+    actions: list[AgendaAction]
+
+    @classmethod
+    def of(cls, outlook: Outlook, current_step: str | None, entries: list[AgendaEntry]) -> AgendaOut:
+        """Show an agenda."""
+        names = {
+            (entry.action.scenario_id, entry.action.version, entry.action.step_code): outlook.known[entry.action.scenario_id, entry.action.version]
+            .steps[entry.action.step_code]
+            .name
+            for entry in entries
+        }
+        shown = [AgendaAction.of(e, names[e.action.scenario_id, e.action.version, e.action.step_code]) for e in entries]
+        return cls(customer_id=outlook.customer_id, today=outlook.today, current_step=current_step, actions=shown)
+
+
+class ConditionOut(Output):
+    """One condition of the rule: what it read, the first day it allows (null: not a matter of days), and whether it lets the item act."""
+
+    code: str
+    inputs: dict[str, Any]
+    first_day: dt.date | None
+    met: bool
+
+
+class ChangeOut(Output):
+    """What would change the answer: by itself on a day, or when somebody does it."""
+
+    code: str
+    on: dt.date | None
+    text: str
+
+
+class PassedStep(Output):
+    """A step that acting today would pass over, and why."""
+
+    step_code: str
+    reason: str
+
+
+class ExplanationOut(Output):
+    """Why an item is reminded on a day, or why not. No blockers: it is in an action of that day's plan."""
+
+    item_id: UUID
+    on: dt.date
+    scenario_id: UUID | None
+    scenario_version: int | None
+    reached_step: str | None
+    candidate_step: str | None
+    repeat_no: int
+    passed_over: list[PassedStep]
+    conditions: list[ConditionOut]
+    blockers: list[str]
+    may_be_dunned: bool
+    first_day: dt.date | None
+    changes: list[ChangeOut]
+
+    @classmethod
+    def of(cls, found: Explanation) -> ExplanationOut:
+        """Show an explanation; days become dates."""
+        return cls(
+            item_id=UUID(str(found.item_id)),
+            on=dt.date.fromordinal(found.on),
+            scenario_id=None if found.scenario_id is None else UUID(str(found.scenario_id)),
+            scenario_version=found.version,
+            reached_step=found.reached_step,
+            candidate_step=found.candidate_step,
+            repeat_no=found.repeat_no,
+            passed_over=[PassedStep(step_code=code, reason=reason.value) for code, reason in found.passed],
+            conditions=[
+                ConditionOut(code=c.code, inputs=_dated(c.inputs), first_day=_date(c.day), met=c.met) for c in found.conditions
+            ],
+            blockers=[code.value for code in found.blockers],
+            may_be_dunned=not found.blockers,
+            first_day=_date(found.first_day),
+            changes=[ChangeOut(code=change.code.value, on=_date(change.on), text=change.text) for change in found.changes],
+        )
+
+
+class CustomerExplanation(Output):
+    """The explanation of every open debt of a customer, the oldest first."""
+
+    customer_id: UUID
+    on: dt.date
+    current_step: str | None
+    items: list[ExplanationOut]
+
+
+class ForewarnedOut(Output):
+    """A coming action. `problem` says why it would reach nobody as things are; null: it would."""
+
+    customer_id: UUID
+    external_id: str
+    name: str
+    on: dt.date
+    step_code: str
+    step_name: str
+    kind: str
+    mode: str
+    totals: list[MoneyOut]
+    problem: str | None
+
+    @classmethod
+    def of(cls, found: Forewarned) -> ForewarnedOut:
+        """Show a coming action."""
+        action = found.entry.action
+        return cls(
+            customer_id=found.customer_id,
+            external_id=found.external_id,
+            name=found.name,
+            on=found.on,
+            step_code=action.step_code,
+            step_name=found.step_name,
+            kind=action.kind,
+            mode=action.mode,
+            totals=[MoneyOut.of(minor, currency) for currency, minor in action.totals],
+            problem=found.problem,
+        )
+
+
+def _date(ordinal: int | None) -> dt.date | None:
+    return None if ordinal is None else dt.date.fromordinal(ordinal)
+
+
+def _dated(inputs: Any) -> dict[str, Any]:
+    """Write days, which stand under names that end in `_on` or `_until`, as dates."""
+    return {
+        name: dt.date.fromordinal(value).isoformat() if name.endswith(("_on", "_until")) and isinstance(value, int) and 0 < value < 3_652_059 else value
+        for name, value in inputs.items()
+    }
