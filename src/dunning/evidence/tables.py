@@ -1,4 +1,4 @@
-"""Signed links and what was read through them."""
+"""Signed links, what was read through them, and by whom, as far as they said: that last is kept apart, so that it can be erased."""
 
 from __future__ import annotations
 
@@ -53,4 +53,16 @@ reading = tenant_table(
     one_of("grade", *GRADES),
     key=("reading_id",),
     append_only=True,
+)
+
+reader = tenant_table(
+    "reader",
+    uuid_column("reading_id"),
+    text_column("name"),
+    text_column("role"),
+    text_column("contact", null=True),
+    text_column("salt"),
+    instant_column("recorded_at", now=True),
+    refers_to("reading", "reading_id"),
+    key=("reading_id",),
 )

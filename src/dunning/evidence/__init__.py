@@ -1,0 +1,1 @@
+"""Links, what was read through them, and what that proves."""
