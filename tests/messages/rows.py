@@ -19,9 +19,9 @@ from tests.messages import claims
 
 CONTENTS = {
     "en": {
-        "subject": "Reminder {{claim_no}}",
-        "text": "Dear {{customer_name}},\n\n{{items_list}}\n\n{{link}}\n",
-        "html": "<p>Dear {{customer_name}}</p>{{items_list}}<p><a href=\"{{link}}\">Read</a></p>",
+        "subject": "Reminder {{claim_number}}",
+        "text": "Dear {{customer_name}},\n\n{{items_list}}\n\n{{link_url}}\n",
+        "html": "<p>Dear {{customer_name}}</p>{{items_list}}<p><a href=\"{{link_url}}\">Read</a></p>",
     }
 }
 

@@ -116,6 +116,7 @@ message = tenant_table(
     Index("message_due_idx", "tenant_id", "not_before", postgresql_where=text("state in ('ready', 'retry_wait')")),
     Index("message_open_idx", "tenant_id", "lease_until", postgresql_where=text("state in ('leased', 'committing', 'uncertain', 'held')")),
     Index("message_ending_idx", "tenant_id", "valid_until", postgresql_where=text("state in ('ready', 'retry_wait')")),
+    Index("message_recipient_idx", "tenant_id", "address_sha256", "message_id"),
     Index("message_customer_idx", "tenant_id", "customer_id", "message_id"),
     Index("message_action_idx", "tenant_id", "action_id"),
     refers_to("customer", "customer_id"),

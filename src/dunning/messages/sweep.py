@@ -1,0 +1,117 @@
+"""What time alone moves on: leases of dead workers, messages whose validity has passed, queues that were switched off, replies that never came."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+
+import asyncpg
+
+from dunning.kit.clock import Clock, local_date
+from dunning.kit.database import Session
+from dunning.kit.ids import TenantId
+from dunning.messages import relay_store, store
+from dunning.messages.dispatch import change, own_relay, relay_of
+from dunning.messages.ports import Evidence, Ports
+from dunning.messages.rules import Event, next_look
+from dunning.messages.store import Change
+from dunning.tenancy import due_work
+from dunning.tenancy import service as tenancy
+
+BATCH = 200
+SOONEST_SECONDS = 1.0
+"""What could not be claimed just now is looked at again no sooner."""
+SUSPENDED_SECONDS = 60.0
+
+
+async def sweep(session: Session, ports: Ports, *, tenant_id: TenantId, first_look_seconds: float) -> int:
+    """Move on up to a batch of each kind and return how many messages moved; again until 0.
+
+    A dead worker's message goes back to `ready` only where its fence was not passed; past the fence it becomes `uncertain`, and stays out
+    of reach of every timer that would send it. Twice at once is harmless: rows being swept are passed over.
+    """
+    tenant = await tenancy.tenant_of(session, tenant_id)
+    clock = tenancy.clock_of(tenant)
+    moved = 0
+    dead = await store.expired_leases(session, tenant_id, BATCH)
+    before = [row for row in dead if row["state"] == "leased"]
+    after = [row for row in dead if row["state"] == "committing"]
+    moved += len(await change(session, clock, ports, Event.RELEASED, before, what=Change(reason="lease_expired"), own_lease=True))
+    lost = Change(reason="reply_lost", retry_in_seconds=first_look_seconds)
+    moved += len(await change(session, clock, ports, Event.LOST, after, what=lost, own_lease=True))
+    reason = "stopped" if tenant.stopped_at is not None else "sending_off"
+    switched_off = await store.queued_before_switch(session, tenant_id, BATCH)
+    moved += len(await change(session, clock, ports, Event.CANCELLED, switched_off, what=Change(reason=reason)))
+    expired = await store.past_validity(session, tenant_id, clock.now(), BATCH)
+    moved += len(await change(session, clock, ports, Event.EXPIRED, expired, what=Change(reason="valid_until_passed")))
+    return moved
+
+
+async def lost_replies(session: Session, *, tenant_id: TenantId) -> list[asyncpg.Record]:
+    """Return messages about which evidence is to be looked for now."""
+    return await store.replies_lost(session, tenant_id, BATCH)
+
+
+async def settle_lost(
+    session: Session,
+    ports: Ports,
+    *,
+    tenant_id: TenantId,
+    looked: Sequence[tuple[asyncpg.Record, Evidence | None]],
+    evidence_window_seconds: float,
+    looks_on: bool,
+) -> None:
+    """Move messages by what was found about them; what is still unknown when the window is over is `held` for a person.
+
+    `looks_on` tells whether there is any source to look into again; without one a held message is not looked at by itself any more.
+    """
+    tenant = await tenancy.tenant_of(session, tenant_id)
+    clock = tenancy.clock_of(tenant)
+    for row, evidence in looked:
+        if evidence is not None:
+            await _apply(session, clock, ports, row, evidence)
+            continue
+        age: float = row["age_seconds"]
+        following = next_look(age) if looks_on else None
+        if row["state"] == "uncertain" and age >= evidence_window_seconds:
+            wait = None if following is None else following - age
+            await change(session, clock, ports, Event.GIVEN_UP, [row], what=Change(reason="reply_lost", retry_in_seconds=wait))
+        else:
+            waits = [at - age for at in (following, evidence_window_seconds if row["state"] == "uncertain" else None) if at is not None]
+            await store.look_again(session, tenant_id, [row["message_id"]], [min(waits) if waits else None])
+
+
+async def _apply(session: Session, clock: Clock, ports: Ports, row: asyncpg.Record, evidence: Evidence) -> None:
+    if not evidence.sent:
+        await change(session, clock, ports, Event.PROVED_UNSENT, [row], what=Change(reason=f"proof:{evidence.source}"))
+        return
+    zone: str = await session.value("select time_zone from ledger where tenant_id = $1 and ledger_id = $2", row["tenant_id"], row["ledger_id"])
+    now = clock.now()
+    proved = Change(
+        reason=f"evidence:{evidence.source}",
+        provider_id=evidence.provider_id,
+        accepted_at=now,
+        accepted_on=local_date(now, zone),
+        data={"source": evidence.source},
+    )
+    await change(session, clock, ports, Event.EVIDENCE_FOUND, [row], what=proved)
+
+
+async def plan_next_visit(session: Session, *, tenant_id: TenantId) -> dt.datetime | None:
+    """Replace the due-work rows whose time has come by one for what remains, and return its instant; None when nothing waits for time."""
+    await due_work.take(session, tenant_id, "dispatch")
+    tenant = await tenancy.tenant_of(session, tenant_id)
+    clock = tenancy.clock_of(tenant)
+    at = await store.next_due_at(session, tenant_id, clock.now(), clock_runs=tenant.clock_at is None)
+    if at is None:
+        return None
+    relay = relay_of(tenant)
+    circuits = await relay_store.circuits_of(session, [relay, own_relay(relay, tenant_id)])
+    rest_until = max((c["closed_until"] for c in circuits if c["resting"]), default=None)
+    seconds = SUSPENDED_SECONDS if any(c["suspended"] for c in circuits) else SOONEST_SECONDS
+    due_at: dt.datetime = await session.value(
+        "select greatest($1::timestamptz, now() + make_interval(secs => $2), $3::timestamptz)", at, seconds, rest_until
+    )
+    await due_work.ring(session, tenant_id, "dispatch", due_at)
+    return due_at
+

@@ -1,0 +1,222 @@
+"""Imports of one tenant, oldest first: each file checked whole, then applied a batch a transaction."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from itertools import islice
+
+import asyncpg
+
+from dunning.kit.clock import Clock
+from dunning.kit.database import AWAY, Session
+from dunning.kit.errors import DunningError
+from dunning.kit.faults import InjectedFault, faultpoint
+from dunning.kit.ids import TenantId
+from dunning.kit.logs import logger
+from dunning.ledger import import_kinds, import_store, importing
+from dunning.ledger.import_files import FileRow, read_rows
+from dunning.ledger.import_store import Import
+from dunning.receipts import import_kind
+from dunning.tenancy import due_work
+from dunning.tenancy import service as tenancy
+from dunning_worker.world import World
+
+KINDS = {kind.name: kind for kind in (import_kinds.CUSTOMERS, import_kinds.DOCUMENTS, import_kind.RECEIPTS, import_kinds.HOLDS)}
+log = logger("worker")
+REFUSED = (DunningError, asyncpg.IntegrityConstraintViolationError)
+
+
+class _Undo(Exception):
+    """Ends a dry run: everything it wrote is undone."""
+
+
+async def work_on_imports(world: World, tenant_id: TenantId) -> int:
+    """Apply the waiting imports of a tenant and return how many were ended.
+
+    Two workers at once are harmless: each batch locks its import and begins at the row that the import says; whoever finds it moved leaves it.
+    """
+    ended = 0
+    while True:
+        async with world.database.transaction(tenant_id) as session:
+            await due_work.take(session, tenant_id, "import")
+            imported = await import_store.oldest_open_import(session, tenant_id)
+            if imported is None:
+                return ended
+            # A worker that dies on the way is followed by another after a lease.
+            await _come_back(session, world, tenant_id)
+            content = await importing.content_of(session, tenant_id=tenant_id, import_id=imported.import_id)
+        if imported.state == "received":
+            async with world.database.transaction(tenant_id) as session:
+                locked = await import_store.lock_import(session, tenant_id, imported.import_id)
+                if locked is not None and locked.state == "received":
+                    await importing.check(session, tenant_id=tenant_id, imported=locked, content=content, kinds=KINDS)
+            continue
+        try:
+            done = await (_dry_run if imported.dry_run else _apply)(world, tenant_id, imported, content)
+        except (*AWAY, InjectedFault, asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError):
+            raise
+        except Exception:
+            log.exception("import.failed", tenant_id=tenant_id, import_id=imported.import_id)
+            await _fail(world, tenant_id, imported)
+            done = True
+        if not done:
+            return ended
+        ended += 1
+
+
+async def _fail(world: World, tenant_id: TenantId, imported: Import) -> None:
+    async with world.database.transaction(tenant_id) as session:
+        locked = await import_store.lock_import(session, tenant_id, imported.import_id)
+        if locked is not None:
+            message = f"An unexpected error stopped it before row {locked.next_row} and was logged. Rows before it are applied; send the file again."
+            await import_store.set_state(session, tenant_id, imported.import_id, "failed", message)
+
+
+async def _come_back(session: Session, world: World, tenant_id: TenantId) -> None:
+    at = await session.value("select now()")
+    await due_work.ring(session, tenant_id, "import", at + dt.timedelta(seconds=world.settings.lease_seconds))
+
+
+def _rows_from(imported: Import, content: bytes) -> Iterator[FileRow]:
+    return (row for row in read_rows(content, importing.shape_of(imported), KINDS) if row.row_no >= imported.next_row)
+
+
+async def _apply(world: World, tenant_id: TenantId, imported: Import, content: bytes) -> bool:
+    rows = _rows_from(imported, content)
+    at_row = imported.next_row
+    size = world.settings.import_batch_rows
+    while batch := list(islice(rows, size)):
+        if not await _one_batch(world, tenant_id, imported, at_row, batch):
+            return False
+        at_row = batch[-1].row_no + 1
+        await faultpoint("import_batch_committed")
+    if imported.mode == "snapshot":
+        await _close(world, tenant_id, imported, content)
+    await _retry(world, tenant_id, imported)
+    async with world.database.transaction(tenant_id) as session:
+        last = await import_store.lock_import(session, tenant_id, imported.import_id)
+        if last is not None and last.state in {"staged", "applying"}:
+            await importing.finish(session, await _clock(session, tenant_id), tenant_id=tenant_id, imported=last)
+    return True
+
+
+async def _one_batch(world: World, tenant_id: TenantId, imported: Import, at_row: int, batch: list[FileRow]) -> bool:
+    """Apply a batch; when its rows contradict one another, apply it again row by row. False when another worker has taken the import."""
+    for one_by_one in (False, True):
+        try:
+            async with world.database.transaction(tenant_id) as session:
+                locked = await import_store.lock_import(session, tenant_id, imported.import_id)
+                if locked is None or locked.next_row != at_row or locked.state not in {"staged", "applying"}:
+                    return False
+                if locked.state == "staged":
+                    await import_store.set_state(session, tenant_id, imported.import_id, "applying")
+                clock = await _clock(session, tenant_id)
+                await importing.apply_rows(
+                    session, clock, tenant_id=tenant_id, imported=locked, rows=batch, kinds=KINDS, one_by_one=one_by_one
+                )
+                await faultpoint("import_batch_applied")
+        except REFUSED:
+            if one_by_one:
+                raise
+        else:
+            return True
+    return False
+
+
+async def _close(world: World, tenant_id: TenantId, imported: Import, content: bytes) -> None:
+    stated = [row for row in read_rows(content, importing.shape_of(imported), KINDS)]
+    mentioned = [row.external_id for row in stated if row.external_id is not None]
+    customers = sorted({row.stated.customer_external_id for row in stated if row.stated is not None})
+    del stated
+    while True:
+        async with world.database.transaction(tenant_id) as session:
+            locked = await import_store.lock_import(session, tenant_id, imported.import_id)
+            if locked is None or locked.state not in {"staged", "applying"}:
+                return
+            closed = await importing.close_unmentioned(
+                session,
+                await _clock(session, tenant_id),
+                tenant_id=tenant_id,
+                imported=locked,
+                mentioned=mentioned,
+                customers=customers,
+                limit=world.settings.import_batch_rows,
+            )
+        await faultpoint("import_batch_committed")
+        if not closed:
+            return
+
+
+async def _retry(world: World, tenant_id: TenantId, imported: Import) -> None:
+    tried = 1
+    while tried:
+        for one_by_one in (False, True):
+            try:
+                async with world.database.transaction(tenant_id) as session:
+                    locked = await import_store.lock_import(session, tenant_id, imported.import_id)
+                    if locked is None:
+                        return
+                    tried = await importing.retry_parked(
+                        session,
+                        await _clock(session, tenant_id),
+                        tenant_id=tenant_id,
+                        imported=locked,
+                        kinds=KINDS,
+                        limit=world.settings.import_batch_rows,
+                        one_by_one=one_by_one,
+                    )
+            except REFUSED:
+                if one_by_one:
+                    raise
+            else:
+                break
+
+
+async def _dry_run(world: World, tenant_id: TenantId, imported: Import, content: bytes) -> bool:
+    """Apply the whole file in one transaction, read what became of its rows, undo everything, and keep only the answer.
+
+    The customers it names are locked meanwhile, so a dry run is for files of a size that a person looks at.
+    """
+    kept: list[import_store.RowRecord] = []
+    async with world.database.transaction(tenant_id) as session:
+        locked = await import_store.lock_import(session, tenant_id, imported.import_id)
+        if locked is None or locked.state != "staged":
+            return False
+        clock = await _clock(session, tenant_id)
+        try:
+            async with session.savepoint():
+                rows = _rows_from(locked, content)
+                while batch := list(islice(rows, world.settings.import_batch_rows)):
+                    await importing.apply_rows(session, clock, tenant_id=tenant_id, imported=locked, rows=batch, kinds=KINDS, one_by_one=True)
+                if locked.mode == "snapshot":
+                    await _close_dry(session, clock, tenant_id, locked, content, world.settings.import_batch_rows)
+                while await importing.retry_parked(
+                    session, clock, tenant_id=tenant_id, imported=locked, kinds=KINDS, limit=world.settings.import_batch_rows, one_by_one=True
+                ):
+                    pass
+                seen = await import_store.import_of(session, tenant_id, locked.import_id)
+                kept = await import_store.rows_after(session, tenant_id, locked.import_id, None, 0, 10_000_000)
+                raise _Undo
+        except _Undo:
+            answer = seen or locked
+            await import_store.insert_rows(session, tenant_id, locked.ledger_id, locked.import_id, [row._replace(waits_for=None) for row in kept])
+            await import_store.set_counts(session, tenant_id, locked.import_id, answer.next_row, answer.counts)
+            await importing.finish(session, clock, tenant_id=tenant_id, imported=answer)
+    return True
+
+
+async def _close_dry(session: Session, clock: Clock, tenant_id: TenantId, locked: Import, content: bytes, limit: int) -> None:
+    stated = [row for row in read_rows(content, importing.shape_of(locked), KINDS)]
+    mentioned = [row.external_id for row in stated if row.external_id is not None]
+    customers = sorted({row.stated.customer_external_id for row in stated if row.stated is not None})
+    closed = 1
+    while closed:
+        again = await import_store.import_of(session, tenant_id, locked.import_id)
+        closed = await importing.close_unmentioned(
+            session, clock, tenant_id=tenant_id, imported=again or locked, mentioned=mentioned, customers=customers, limit=limit
+        )
+
+
+async def _clock(session: Session, tenant_id: TenantId) -> Clock:
+    return tenancy.clock_of(await tenancy.tenant_of(session, tenant_id))
