@@ -52,11 +52,16 @@ class Work:
     settings: Settings
     keyring: Keyring
     request: Request
+    scopes: frozenset[str]
 
     @property
     def tenant_id(self) -> TenantId:
         """The caller's tenant."""
         return self.tenant.tenant_id
+
+    def require(self, scope: str) -> None:
+        """Ask for a further scope that only some requests of a route need; raise `Forbidden`."""
+        _require(self.scopes, scope)
 
 
 @dataclass(slots=True)
@@ -105,8 +110,8 @@ async def calling(request: Request, credentials: HTTPAuthorizationCredentials | 
     return caller
 
 
-def _require(caller: Caller, scope: str) -> None:
-    if scope not in caller.scopes:
+def _require(scopes: frozenset[str], scope: str) -> None:
+    if scope not in scopes:
         msg = f"This API key lacks the scope `{scope}`. An admin key can create one that has it."
         raise Forbidden(msg, scope=scope)
 
@@ -122,6 +127,7 @@ def _work(request: Request, caller: Caller, session: Session) -> Work:
         settings=state.settings,
         keyring=state.keyring,
         request=request,
+        scopes=caller.scopes,
     )
 
 
@@ -129,7 +135,7 @@ def reads(scope: str = "read") -> Any:
     """Depend on a read-only transaction on one snapshot."""
 
     async def open_reading(request: Request, caller: Caller = Depends(calling)) -> AsyncIterator[Work]:
-        _require(caller, scope)
+        _require(caller.scopes, scope)
         database: Database = request.app.state.database
         async with database.reading(caller.tenant.tenant_id) as session:
             # A read session has no writing methods; Work names the wider type so that routes have one shape.
@@ -145,7 +151,7 @@ def writes(scope: str, *, idempotent: bool = False) -> Any:
     """
 
     async def open_writing(request: Request, caller: Caller = Depends(calling)) -> AsyncIterator[Work]:
-        _require(caller, scope)
+        _require(caller.scopes, scope)
         state = request.app.state
         async with state.database.transaction(caller.tenant.tenant_id) as session:
             work = _work(request, caller, session)

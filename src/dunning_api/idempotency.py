@@ -74,6 +74,7 @@ async def begin(work: Work) -> None:
     await session.execute("set local lock_timeout = default")
     if mine:
         request.state.idempotent = (work, route, key)
+        await _forget_expired(work)
         return
     row = await session.row(
         "select request_sha256, status, body, headers from idempotency_key where tenant_id = $1 and key_id = $2 and route = $3 and key = $4",
@@ -89,6 +90,16 @@ async def begin(work: Work) -> None:
         msg = "This Idempotency-Key was used with another body. Take a fresh key for a new effect."
         raise KeyReused(msg)
     raise Replay(Response(row["body"], row["status"], headers={**row["headers"], "Idempotency-Replayed": "true"}))
+
+
+async def _forget_expired(work: Work) -> None:
+    """Delete a few answers whose days are over: each new key takes more away than it adds."""
+    await work.session.execute(
+        """delete from idempotency_key where (tenant_id, key_id, route, key) in (
+             select tenant_id, key_id, route, key from idempotency_key where tenant_id = $1 and expires_at < now() order by expires_at limit 3
+                for update skip locked)""",
+        work.tenant_id,
+    )
 
 
 async def _remember(work: Work, route: str, key: str, response: Response) -> None:

@@ -20,6 +20,7 @@ from dunning.kit.errors import (
     Malformed,
     NotFound,
     PreconditionFailed,
+    PreconditionRequired,
     TooManyTries,
     Unauthenticated,
     Unavailable,
@@ -32,6 +33,7 @@ STATUS_OF: tuple[tuple[type[DunningError], int], ...] = (
     (NotFound, 404),
     (Malformed, 422),
     (PreconditionFailed, 412),
+    (PreconditionRequired, 428),
     (Conflict, 409),
     (Forbidden, 403),
     (Unauthenticated, 401),
@@ -71,7 +73,7 @@ PROBLEM_SCHEMA: dict[str, Any] = {
             "type": "array",
             "items": {
                 "type": "object",
-                "required": ["field", "message"],
+                "required": ["message"],
                 "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
             },
         },
@@ -84,7 +86,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the documented problem responses of an operation: the given ones and those that every operation has."""
     return {
         status: {"description": _MEANINGS[status], "content": {_MEDIA: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
-        for status in sorted({401, 403, 413, 422, 503, *statuses})
+        for status in sorted({400, 401, 403, 413, 422, 503, *statuses})
     }
 
 

@@ -13,14 +13,13 @@ from typing import Any
 import httpx
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from dunning.kit.clock import SystemClock
 from dunning.kit.money import format_minor
 from dunning.kit.settings import Settings
 from dunning_cli import tenants
 from dunning_cli.api_client import ApiClient, ApiRefused
-from dunning_cli.demo_ledger import DemoCustomer, day_of, demo_customers
+from dunning_cli.demo_ledger import DemoCustomer, DemoInvoice, day_of, demo_customers
 from dunning_cli.stack import Stack, log_folder, running_stack
 
 DAYS = 42
@@ -91,11 +90,10 @@ def _tell(stack: Stack, progress: Progress) -> Story:
     customers = demo_customers(DAYS)
     with ApiClient(stack.api_url, key) as api:
         step = progress.add_task("Pushing the ledger", total=4)
-        ledger = api.call("POST", "/ledgers", body=_ledger())
-        ledger_id = ledger["ledger_id"]
         scenario = api.call("POST", "/scenarios/shipped/claims")
         api.call("POST", "/templates/shipped/claim-link")
-        api.call("PATCH", f"/ledgers/{ledger_id}", body={"policy": "scenario", "scenario_id": scenario["scenario_id"], "run_mode": "automatic"})
+        ledger = api.call("POST", "/ledgers", body=_ledger() | {"policy": "scenario", "scenario_id": scenario["scenario_id"], "run_mode": "automatic"})
+        ledger_id = ledger["ledger_id"]
         progress.advance(step)
         _import(api, ledger_id, [_customer_row(c) for c in customers])
         progress.advance(step)
@@ -174,36 +172,35 @@ def _import(api: ApiClient, ledger_id: str, rows: list[dict[str, Any]]) -> None:
 def _walk(api: ApiClient, ledger_id: str, customers: list[DemoCustomer], first: dt.date, progress: Progress) -> None:
     """Let six weeks pass, booking what each day brings before its night."""
     step = progress.add_task("Six weeks of reminders", total=DAYS)
-    for day in range(1, DAYS + 1):
-        new = [row for c in customers for row in _document_rows(c, first, since=day - 1, until=day)]
-        _import(api, ledger_id, new)
-        for customer in customers:
-            for invoice in customer.invoices:
-                if invoice.paid_day == day:
-                    _pay(api, ledger_id, customer, invoice.external_id, invoice.paid_minor, invoice.currency, day_of(first, day))
+    for day in range(DAYS):
+        rows = [row for c in customers for row in _document_rows(c, first, since=day - 1, until=day)] if day else []
+        rows += [_receipt_row(c, i, first) for c in customers for i in c.invoices if i.paid_day == day]
+        _import(api, ledger_id, rows)
         if day == 12:
-            _dispute(api, customers[0])
+            _dispute(api, ledger_id, customers[0])
         walk = api.call("POST", "/test-clock/advance", body={"days": 1})
         api.wait(f"/test-clock/walks/{walk['walk_id']}", "done")
         progress.update(step, advance=1, description=f"Six weeks of reminders: {day_of(first, day)}")
 
 
-def _pay(api: ApiClient, ledger_id: str, customer: DemoCustomer, invoice: str, minor: int, currency: str, on: str) -> None:
-    body = {
+def _receipt_row(customer: DemoCustomer, invoice: DemoInvoice, first: dt.date) -> dict[str, Any]:
+    return {
+        "kind": "receipt",
+        "external_id": f"R-{invoice.external_id}",
         "customer_external_id": customer.external_id,
-        "amount": {"amount": format_minor(minor, currency), "currency": currency},
-        "received_on": on,
+        "amount": {"amount": format_minor(invoice.paid_minor, invoice.currency), "currency": invoice.currency},
+        "received_on": day_of(first, invoice.paid_day or 0),
         "allocation": "oldest_first",
-        "reference": f"INV {invoice}",
+        "reference": f"INV {invoice.external_id}",
     }
-    api.call("PUT", f"/ledgers/{ledger_id}/receipts/R-{invoice}", body=body)
 
 
-def _dispute(api: ApiClient, customer: DemoCustomer) -> None:
+def _dispute(api: ApiClient, ledger_id: str, customer: DemoCustomer) -> None:
     """Hold one open invoice of a customer: the story's disagreement."""
-    items = api.all("/items", customer_external_id=customer.external_id, open=True)
+    debtor = api.get(f"/ledgers/{ledger_id}/customers", external_id=customer.external_id)["data"][0]
+    items = api.all(f"/ledgers/{ledger_id}/items", customer_id=debtor["customer_id"], state="open")
     if items:
-        api.call("POST", "/holds", body={"scope": "item", "item_id": items[0]["item_id"], "reason": "dispute", "comment": "Two pallets arrived damaged."})
+        api.call("POST", "/holds", body={"scope": "item", "object_id": items[0]["item_id"], "reason": "dispute", "comment": "Two pallets arrived damaged."})
 
 
 def _open_a_claim(stack: Stack, story: Story, progress: Progress) -> str | None:
@@ -242,14 +239,14 @@ def _hidden(html: str, name: str) -> str | None:
 
 def _figures(stack: Stack, story: Story) -> dict[str, int]:
     with ApiClient(stack.api_url, story.api_key) as api:
-        messages = api.all("/messages", ledger_id=story.ledger_id)
+        messages = api.all("/messages", ledger=story.ledger_id)
         sent = [m for m in messages if m["state"] == "accepted"]
         readings = sum(len(api.all(f"/claims/{claim}/readings")) for claim in {m["claim_id"] for m in sent if m["audience"] == "customer"}) if sent else 0
         caught = httpx.get(f"{stack.catcher_url}/api/count").json()
         return {
-            "customers": len(api.all("/customers", ledger_id=story.ledger_id)),
-            "items": len(api.all("/items", ledger_id=story.ledger_id)),
-            "actions": len(api.all("/actions", ledger_id=story.ledger_id)),
+            "customers": len(api.all(f"/ledgers/{story.ledger_id}/customers")),
+            "items": len(api.all(f"/ledgers/{story.ledger_id}/items")),
+            "actions": len(api.all("/actions", ledger=story.ledger_id)),
             "messages_sent": len(sent),
             "mails_received": caught["count"],
             "readings": readings,
@@ -263,14 +260,16 @@ def _say_where_to_look(out: Console, stack: Stack, story: Story, figures: dict[s
         f"[bold]{figures['customers']} customers, {figures['items']} items, {figures['actions']} actions, "
         f"{figures['messages_sent']} messages sent, {figures['mails_received']} mails received, {figures['duplicates']} duplicates.[/]"
     )
-    where = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    where.add_row("Mails", f"{stack.catcher_url}", "every reminder as it arrived, in four languages")
-    if link:
-        where.add_row("A claim", link, "the answer it asks for is printed above")
-    where.add_row("API docs", f"{stack.api_url}/docs", "Authorize with the key below; every example runs")
-    where.add_row("History", f"{stack.api_url}/v1/messages", "the same, with each message's /evidence")
-    where.add_row("API key", story.api_key, "of the demo's tenant")
-    where.add_row("Logs", str(log_folder(stack)), "")
-    out.print(where, soft_wrap=True)
+    places = [
+        ("Mails", f"{stack.catcher_url}", "every reminder as it arrived, in four languages"),
+        ("A claim", link or "", "the answer that it asks for is printed above"),
+        ("API docs", f"{stack.api_url}/docs", "Authorize with the key below; every example runs"),
+        ("API key", story.api_key, "of the demo's tenant"),
+        ("History", f"{stack.api_url}/v1/messages", "every message; /v1/messages/{id}/evidence shows what is known of its reading"),
+        ("Logs", str(log_folder(stack)), ""),
+    ]
+    for name, place, meaning in places:
+        if place:
+            out.print(f"\n[bold]{name:9}[/] {meaning}\n  {place}", soft_wrap=True, highlight=False)
     out.print(f"\ncurl -H 'Authorization: Bearer {story.api_key}' {stack.api_url}/v1/events", soft_wrap=True, highlight=False)
     out.print("\nCtrl-C stops everything; the data stay in the folder for the next start.")

@@ -100,6 +100,7 @@ action = tenant_table(
     text_column("task_kind", null=True),
     text_column("task_text", null=True),
     json_column("totals", default="[]"),
+    Column("deadline_on", Date, nullable=True),
     Column("one_a_day", Boolean, nullable=False, server_default=text("false")),
     Column("revision", Integer, nullable=False, server_default=text("1")),
     instant_column("created_at", now=True),

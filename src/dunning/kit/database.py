@@ -12,7 +12,9 @@ import json
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import asyncpg
 
@@ -33,19 +35,38 @@ statement_log: ContextVar[list[str] | None] = ContextVar("statement_log", defaul
 
 def encode_json(value: Any) -> str:
     """Write JSON for a JSONB column; a float or Decimal raises, because money never is one."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=_refuse)
+    _refuse_floats(value)
+    return _ENCODER.encode(value)
+
+
+_EXACT = frozenset({str, int, bool, type(None)})
+
+
+def _refuse_floats(value: Any) -> None:
+    kind = type(value)
+    if kind is dict:
+        for part in value.values():
+            if type(part) not in _EXACT:
+                _refuse_floats(part)
+    elif kind is list or kind is tuple:
+        for part in value:
+            if type(part) not in _EXACT:
+                _refuse_floats(part)
+    elif isinstance(value, float):
+        msg = f"the float {value!r} is not stored as JSON: count in whole units, or write a decimal as text"
+        raise TypeError(msg)
 
 
 def _refuse(value: Any) -> str:
-    from datetime import date, datetime  # only on the way of values JSON does not know
-    from uuid import UUID  # see above
-
     if isinstance(value, UUID):
         return str(value)
     if isinstance(value, date | datetime):
         return value.isoformat()
     msg = f"{type(value).__name__} is not stored as JSON"
     raise TypeError(msg)
+
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, default=_refuse)
 
 
 class ReadSession:
@@ -172,11 +193,15 @@ class Database:
 
     @asynccontextmanager
     async def _open(self, tenant_id: TenantId | None, begin: str) -> AsyncIterator[Connection]:
+        named: object = tenant_id
+        if named is not None and not isinstance(named, UUID):
+            msg = f"a tenant is named by its UUID, not by a {type(named).__name__}"
+            raise TypeError(msg)
         connection = await self._pool.acquire()
         try:
-            # A tenant id is a UUID object, so its text is safe inside the statement; one round trip for both.
-            named = "" if tenant_id is None else f"; set local dunning.tenant = '{tenant_id}'"
-            await connection.execute(begin + named)
+            # The text of a UUID is safe inside the statement; one round trip for both.
+            naming = "" if named is None else f"; set local dunning.tenant = '{named}'"
+            await connection.execute(begin + naming)
             try:
                 yield connection
             except BaseException:

@@ -40,42 +40,62 @@ begin
 end $$
 """
 
-_CATALOGUE_FAULTS = """
-select 'role ' || current_user || ' is a superuser' as fault from pg_roles where rolname = current_user and rolsuper
+_CATALOGUE_FAULTS = r"""
+with relation as (
+  select c.oid, c.relname, c.relkind, c.relowner, c.relrowsecurity, c.relforcerowsecurity, c.reloptions, c.relname <> all ($1) as of_tenants
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace
+   where n.nspname = 'public'
+), policy as (
+  select polrelid, polcmd, polpermissive, polroles,
+         regexp_replace(pg_get_expr(polqual, polrelid), '\s|[()]|::text|AS current_setting', '', 'g') as using_text,
+         regexp_replace(pg_get_expr(polwithcheck, polrelid), '\s|[()]|::text|AS current_setting', '', 'g') as check_text
+    from pg_policy
+)
+select 'role ' || current_user || ' is or may become the superuser ' || rolname as fault
+  from pg_roles where rolsuper and pg_has_role(current_user, oid, 'member')
 union all
-select 'role ' || current_user || ' bypasses row level security' from pg_roles where rolname = current_user and rolbypassrls
+select 'role ' || current_user || ' bypasses row level security as ' || rolname
+  from pg_roles where rolbypassrls and not rolsuper and pg_has_role(current_user, oid, 'member')
 union all
-select 'role ' || current_user || ' owns table ' || c.relname
-  from pg_class c join pg_namespace n on n.oid = c.relnamespace
- where n.nspname = 'public' and c.relkind in ('r', 'p') and pg_get_userbyid(c.relowner) = current_user
+select 'role ' || current_user || ' owns or may come to own table ' || relname
+  from relation where relkind in ('r', 'p') and pg_has_role(current_user, relowner, 'member')
 union all
-select 'table ' || c.relname || ' does not force row level security'
-  from pg_class c join pg_namespace n on n.oid = c.relnamespace
- where n.nspname = 'public' and c.relkind in ('r', 'p') and c.relname <> all ($1)
-   and not (c.relrowsecurity and c.relforcerowsecurity)
+select 'role ' || current_user || ' may truncate table ' || relname
+  from relation where relkind in ('r', 'p') and of_tenants and has_table_privilege(current_user, oid, 'truncate')
 union all
-select 'table ' || c.relname || ' has no tenant policy for reading and writing'
-  from pg_class c join pg_namespace n on n.oid = c.relnamespace
- where n.nspname = 'public' and c.relkind in ('r', 'p') and c.relname <> all ($1)
-   and (not exists (select 1 from pg_policy p where p.polrelid = c.oid and p.polcmd = '*'
-                     and pg_get_expr(p.polqual, c.oid) like '%dunning.tenant%'
-                     and pg_get_expr(p.polwithcheck, c.oid) like '%dunning.tenant%')
-        or (select count(*) from pg_policy p where p.polrelid = c.oid) > 1)
+select 'table ' || relname || ' does not force row level security'
+  from relation where relkind in ('r', 'p') and of_tenants and not (relrowsecurity and relforcerowsecurity)
 union all
-select 'constraint ' || k.conname || ' of ' || c.relname || ' does not begin with tenant_id'
-  from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_namespace n on n.oid = c.relnamespace
- where n.nspname = 'public' and c.relname <> all ($1) and k.contype in ('p', 'u', 'f')
-   and (select a.attname from pg_attribute a where a.attrelid = c.oid and a.attnum = k.conkey[1]) <> 'tenant_id'
+select 'table ' || r.relname || ' has no tenant policy for reading and writing, or a second policy beside it'
+  from relation r
+ where r.relkind in ('r', 'p') and r.of_tenants
+   and (not exists (select 1 from policy p where p.polrelid = r.oid and p.polcmd = '*' and p.polpermissive and p.polroles = array[0::oid]
+                     and p.using_text = $2 and p.check_text = $2)
+        or (select count(*) from policy p where p.polrelid = r.oid) > 1)
 union all
-select 'unique index ' || i.relname || ' of ' || c.relname || ' does not begin with tenant_id'
-  from pg_index x join pg_class i on i.oid = x.indexrelid join pg_class c on c.oid = x.indrelid join pg_namespace n on n.oid = c.relnamespace
- where n.nspname = 'public' and c.relname <> all ($1) and x.indisunique
-   and coalesce((select a.attname from pg_attribute a where a.attrelid = c.oid and a.attnum = x.indkey[0]), '') <> 'tenant_id'
+select 'constraint ' || k.conname || ' of ' || r.relname || ' does not begin with tenant_id'
+  from pg_constraint k join relation r on r.oid = k.conrelid
+ where r.of_tenants and k.contype in ('p', 'u', 'f')
+   and ((select a.attname from pg_attribute a where a.attrelid = k.conrelid and a.attnum = k.conkey[1]) <> 'tenant_id'
+        or (k.contype = 'f'
+            and (select a.attname from pg_attribute a where a.attrelid = k.confrelid and a.attnum = k.confkey[1]) <> 'tenant_id'))
 union all
-select 'view ' || c.relname || ' runs with the rights of its owner'
-  from pg_class c join pg_namespace n on n.oid = c.relnamespace
- where n.nspname = 'public' and c.relkind = 'v' and not coalesce('security_invoker=true' = any (c.reloptions), false)
+select 'unique index ' || i.relname || ' of ' || r.relname || ' does not begin with tenant_id'
+  from pg_index x join pg_class i on i.oid = x.indexrelid join relation r on r.oid = x.indrelid
+ where r.of_tenants and x.indisunique
+   and coalesce((select a.attname from pg_attribute a where a.attrelid = r.oid and a.attnum = x.indkey[0]), '') <> 'tenant_id'
+union all
+select 'view ' || relname || ' runs with the rights of its owner'
+  from relation where relkind = 'v' and not coalesce('security_invoker=true' = any (reloptions), false)
+union all
+select 'materialized view ' || relname || ' knows no row level security' from relation where relkind = 'm'
+union all
+select 'function ' || p.proname || ' runs with the rights of its owner'
+  from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname = 'public' and p.prosecdef
 """
+
+_EXPECTED_POLICY = "tenant_id=SELECTcurrent_setting'dunning.tenant'::uuid"
+"""The policy as the catalogue shows it, without white space, parentheses and what PostgreSQL adds."""
 
 TABLES_WITHOUT_TENANT: Sequence[str] = ("due_work", "relay_circuit", "relay_rate", "alembic_version")
 """Tables without row level security; none holds business content."""
@@ -83,4 +103,4 @@ TABLES_WITHOUT_TENANT: Sequence[str] = ("due_work", "relay_circuit", "relay_rate
 
 async def unsafe_parts(connection: Any) -> list[str]:
     """Return, for the role of an asyncpg connection, a sentence for each guard that is missing; empty means safe to serve."""
-    return [row["fault"] for row in await connection.fetch(_CATALOGUE_FAULTS, list(TABLES_WITHOUT_TENANT))]
+    return [row["fault"] for row in await connection.fetch(_CATALOGUE_FAULTS, list(TABLES_WITHOUT_TENANT), _EXPECTED_POLICY)]

@@ -62,6 +62,8 @@ test_clock_walk = tenant_table(
     text_column("state", default="queued"),
     json_column("nights", default="[]"),
     text_column("error", null=True),
+    Column("lease_token", Integer, nullable=False, server_default=text("0")),
+    instant_column("lease_until", null=True),
     instant_column("created_at", now=True),
     instant_column("finished_at", null=True),
     one_of("state", "queued", "walking", "done", "failed"),

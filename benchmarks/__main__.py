@@ -1,0 +1,66 @@
+"""Runs the benchmarks: `python -m benchmarks --quick --json`. `dunning bench` calls it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib
+import json
+import sys
+import time
+import traceback
+from dataclasses import replace
+
+from rich.console import Console
+
+from benchmarks.ground import FULL, QUICK, ground
+from benchmarks.results import Result, print_table
+
+ALL = ("evaluation",)
+
+
+async def run(names: list[str], *, quick: bool, million: bool, tell: Console) -> tuple[list[Result], list[str]]:
+    """Run the named benchmarks one after the other on one PostgreSQL; return the results and the names of those that failed."""
+    results: list[Result] = []
+    failed: list[str] = []
+    sizes = QUICK if quick else FULL
+    if million:
+        sizes = replace(sizes, items=1_000_000, repeats=1)
+    async with ground(sizes) as made:
+        for name in names:
+            began = time.perf_counter()
+            try:
+                results += await importlib.import_module(f"benchmarks.{name}").measure(made)
+            except Exception:  # one that fails must not hide the others' figures
+                failed.append(name)
+                tell.print(traceback.format_exc(), markup=False)
+            tell.print(f"{name}: {time.perf_counter() - began:.0f} s", style="dim")
+        for note in made.notes:
+            tell.print(note, style="dim", markup=False)
+    return results, failed
+
+
+def main() -> int:
+    """Return 0 when all ran to their end and no floor is broken."""
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="smaller sizes, under three minutes; a floor counts as broken when every repetition breaks it")
+    parser.add_argument("--million", action="store_true", help="evaluate 1,000,000 items, once")
+    parser.add_argument("--json", action="store_true", help="print one JSON object last")
+    parser.add_argument("--only", action="append", choices=ALL, help="run only this one; repeat the option for more")
+    chosen = parser.parse_args()
+    tell = Console(stderr=True)
+    names = chosen.only or list(ALL)
+    results, failed = asyncio.run(run(names, quick=chosen.quick, million=chosen.million, tell=tell))
+    print_table(results, Console(stderr=chosen.json), forgiving=chosen.quick)
+    broken = [result.line.name for result in results if result.breaks_floor(forgiving=chosen.quick)]
+    if broken:
+        tell.print(f"Below the floor: {', '.join(broken)}", style="bold red")
+    if failed:
+        tell.print(f"Failed to run: {', '.join(failed)}", style="bold red")
+    if chosen.json:
+        print(json.dumps({"results": [result.as_json() for result in results]}))
+    return 1 if broken or failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""Statements that read actions: lists, what belongs to one, what must not wait."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from uuid import UUID
+
+import asyncpg
+
+from dunning.kit.database import ReadSession
+from dunning.kit.ids import ActionId, LedgerId, TenantId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionFilter:
+    """Which actions a list holds; None leaves a column out of account. `to_on` is included."""
+
+    customer_id: UUID | None = None
+    ledger_id: UUID | None = None
+    run_id: UUID | None = None
+    item_id: UUID | None = None
+    step_code: str | None = None
+    state: str | None = None
+    kind: str | None = None
+    channel: str | None = None
+    from_on: dt.date | None = None
+    to_on: dt.date | None = None
+
+
+async def actions_before(session: ReadSession, tenant_id: TenantId, where: ActionFilter, before: UUID | None, limit: int) -> list[asyncpg.Record]:
+    """Return actions below an id, the newest first. A channel is that of a message of the action, or of the task that takes its place."""
+    return await session.rows(
+        """select a.* from action a
+            where a.tenant_id = $1 and ($2::uuid is null or a.action_id < $2)
+              and ($4::uuid is null or a.customer_id = $4) and ($5::uuid is null or a.ledger_id = $5) and ($6::uuid is null or a.run_id = $6)
+              and ($7::text is null or a.step_code = $7) and ($8::text is null or a.state = $8) and ($9::text is null or a.kind = $9)
+              and ($10::date is null or a.local_date >= $10) and ($11::date is null or a.local_date <= $11)
+              and ($12::uuid is null or exists (select 1 from item_progress p where p.tenant_id = $1 and p.action_id = a.action_id and p.item_id = $12))
+              and ($13::text is null or a.task_kind = $13 or exists (
+                    select 1 from message m where m.tenant_id = $1 and m.action_id = a.action_id and m.channel = $13))
+            order by a.action_id desc limit $3""",
+        tenant_id, before, limit, where.customer_id, where.ledger_id, where.run_id, where.step_code, where.state, where.kind, where.from_on,
+        where.to_on, where.item_id, where.channel,
+    )  # fmt: skip
+
+
+async def items_of_action(session: ReadSession, tenant_id: TenantId, action_id: ActionId) -> list[asyncpg.Record]:
+    """Return the items of an action with the amounts as they were then and as they are now; passed-over steps have a reason."""
+    return await session.rows(
+        """select p.item_id, p.episode, p.step_code, p.repeat_no, p.state, p.reason, p.open_minor, p.completed_on, i.document_id, i.external_id, i.number,
+                  i.due_on, i.currency, i.amount_minor, i.amount_minor - i.allocated_minor as open_now_minor
+             from item_progress p join item i on i.tenant_id = p.tenant_id and i.item_id = p.item_id
+            where p.tenant_id = $1 and p.action_id = $2 order by p.item_progress_id""",
+        tenant_id, action_id,
+    )  # fmt: skip
+
+
+async def activities_of_action(session: ReadSession, tenant_id: TenantId, action_id: ActionId) -> list[asyncpg.Record]:
+    """Return the activities of an action, notes among them, the oldest first."""
+    return await session.rows(
+        """select n.* from activity n join action a on a.tenant_id = n.tenant_id and a.action_id = n.action_id
+            where n.tenant_id = $1 and a.action_id = $2 and n.customer_id = a.customer_id order by n.activity_id""",
+        tenant_id, action_id,
+    )  # fmt: skip
+
+
+async def messages_of_action(session: ReadSession, tenant_id: TenantId, action_id: ActionId) -> list[asyncpg.Record]:
+    """Return the messages of an action, the oldest first."""
+    return await session.rows(
+        """select m.message_id, m.notice, m.channel, m.audience, m.is_primary, m.is_copy, m.language, m.content_mode, m.state, m.reason, m.delivery,
+                  m.claim_id, m.not_before, m.valid_until, m.sent_at, m.accepted_at, d.to_email, d.to_name
+             from message m left join message_address d on d.tenant_id = m.tenant_id and d.message_id = m.message_id
+            where m.tenant_id = $1 and m.action_id = $2 order by m.message_id""",
+        tenant_id, action_id,
+    )  # fmt: skip
+
+
+async def has_message_under_way(session: ReadSession, tenant_id: TenantId, action_id: ActionId) -> bool:
+    """Tell whether a message of an action has left, or may have left."""
+    return bool(
+        await session.value(
+            """select exists (select 1 from message where tenant_id = $1 and action_id = $2 and not is_copy
+                 and state in ('committing', 'uncertain', 'held', 'accepted'))""",
+            tenant_id,
+            action_id,
+        )
+    )
+
+
+async def settled_actions(session: ReadSession, tenant_id: TenantId, ledger_id: LedgerId, limit: int) -> list[asyncpg.Record]:
+    """Return live actions that tell nobody by themselves and none of whose pending items is open."""
+    return await session.rows(
+        """select a.* from action a
+            where a.tenant_id = $1 and a.ledger_id = $2 and a.state in ('awaiting_approval', 'scheduled', 'waiting') and a.origin = 'scenario'
+              and exists (select 1 from item_progress p where p.tenant_id = $1 and p.action_id = a.action_id and p.state = 'pending')
+              and not exists (
+                select 1 from item_progress p join item i on i.tenant_id = $1 and i.item_id = p.item_id
+                 where p.tenant_id = $1 and p.action_id = a.action_id and p.state = 'pending' and i.state = 'posted' and i.allocated_minor < i.amount_minor)
+              and not exists (select 1 from message m where m.tenant_id = $1 and m.action_id = a.action_id
+                               and m.state in ('committing', 'uncertain', 'held', 'accepted'))
+            order by a.action_id limit $3""",
+        tenant_id, ledger_id, limit,
+    )  # fmt: skip
+
+
+async def scheduled_actions(session: ReadSession, tenant_id: TenantId, ledger_id: LedgerId, today: dt.date, limit: int) -> list[ActionId]:
+    """Return approved actions whose day has come."""
+    rows = await session.rows(
+        """select action_id from action where tenant_id = $1 and ledger_id = $2 and state = 'scheduled' and scheduled_on <= $3
+            order by action_id limit $4""",
+        tenant_id, ledger_id, today, limit,
+    )  # fmt: skip
+    return [ActionId(row["action_id"]) for row in rows]
+
+
+async def deadlines_passed(session: ReadSession, tenant_id: TenantId, ledger_id: LedgerId, today: dt.date, limit: int) -> list[asyncpg.Record]:
+    """Return completed actions with operations that wait for their deadline to pass, where it has and something of them is still open."""
+    return await session.rows(
+        """select distinct a.action_id, a.customer_id, a.ledger_id from operation_record o
+             join action a on a.tenant_id = o.tenant_id and a.action_id = o.action_id
+             join item_progress p on p.tenant_id = a.tenant_id and p.action_id = a.action_id and p.state = 'completed'
+             join item i on i.tenant_id = a.tenant_id and i.item_id = p.item_id and i.state = 'posted' and i.allocated_minor < i.amount_minor
+            where o.tenant_id = $1 and a.ledger_id = $2 and o.at_moment = 'deadline_passed' and o.state = 'waiting' and not o.result ? 'due_on'
+              and a.state = 'completed' and a.deadline_on < $3
+            order by a.action_id limit $4""",
+        tenant_id, ledger_id, today, limit,
+    )  # fmt: skip

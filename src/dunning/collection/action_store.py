@@ -1,0 +1,300 @@
+"""Statements that write actions with their rows of progress, operations and activities, a set at a time."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from dunning.kit.database import ReadSession, Session, encode_json
+from dunning.kit.ids import ActionId, CustomerId, LedgerId, RunId, TenantId, new_id
+
+LIVE = ("awaiting_approval", "scheduled", "executed", "waiting")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewAction:
+    """An action to be inserted. `totals` holds `[currency, minor]` pairs."""
+
+    action_id: ActionId
+    customer_id: CustomerId
+    run_id: RunId | None
+    origin: str
+    scenario_id: UUID | None
+    scenario_version: int | None
+    step_code: str | None
+    step_name: str | None
+    kind: str
+    mode: str
+    content_mode: str | None
+    document_id: UUID | None
+    local_date: dt.date
+    scheduled_on: dt.date
+    state: str
+    reason: str | None
+    task_kind: str | None
+    task_text: str | None
+    totals: Sequence[Any]
+    deadline_on: dt.date | None
+    one_a_day: bool
+    executed_at: dt.datetime | None
+    completed_on: dt.date | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewProgress:
+    """A row of progress to be inserted; a pending one with a reason becomes `skipped` when its action completes."""
+
+    customer_id: CustomerId
+    item_id: UUID
+    episode: int
+    scenario_id: UUID
+    scenario_version: int
+    step_code: str
+    repeat_no: int
+    state: str
+    reason: str | None
+    action_id: ActionId
+    open_minor: int | None
+    completed_on: dt.date | None
+    counted_from_on: dt.date | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewOperation:
+    """An operation of an action, numbered within it."""
+
+    action_id: ActionId
+    operation_no: int
+    kind: str
+    at_moment: str
+    state: str
+    params: Mapping[str, Any]
+    result: Mapping[str, Any]
+    actor: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewActivity:
+    """Something that was done about a customer."""
+
+    customer_id: CustomerId
+    action_id: ActionId | None
+    kind: str
+    text: str | None
+    data: Mapping[str, Any]
+
+
+_INSERT_ACTIONS = """
+insert into action (tenant_id, ledger_id, action_id, customer_id, run_id, origin, scenario_id, scenario_version, step_code, step_name, kind, mode,
+                    content_mode, document_id, local_date, scheduled_on, state, reason, task_kind, task_text, totals, deadline_on, one_a_day,
+                    executed_at, completed_on)
+select $1, $2, g.* from unnest($3::uuid[], $4::uuid[], $5::uuid[], $6::text[], $7::uuid[], $8::int[], $9::text[], $10::text[], $11::text[], $12::text[],
+  $13::text[], $14::uuid[], $15::date[], $16::date[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[]::jsonb[], $22::date[], $23::boolean[],
+  $24::timestamptz[], $25::date[]) as g
+"""
+
+
+async def insert_actions(session: Session, tenant_id: TenantId, ledger_id: LedgerId, actions: Sequence[NewAction]) -> None:
+    """Insert actions in one statement; a second automatic one of the day raises the database's unique violation."""
+    if not actions:
+        return
+    a = actions
+    await session.execute(
+        _INSERT_ACTIONS, tenant_id, ledger_id,
+        [x.action_id for x in a], [x.customer_id for x in a], [x.run_id for x in a], [x.origin for x in a], [x.scenario_id for x in a],
+        [x.scenario_version for x in a], [x.step_code for x in a], [x.step_name for x in a], [x.kind for x in a], [x.mode for x in a],
+        [x.content_mode for x in a], [x.document_id for x in a], [x.local_date for x in a], [x.scheduled_on for x in a], [x.state for x in a],
+        [x.reason for x in a], [x.task_kind for x in a], [x.task_text for x in a], [encode_json(x.totals) for x in a], [x.deadline_on for x in a],
+        [x.one_a_day for x in a], [x.executed_at for x in a], [x.completed_on for x in a],
+    )  # fmt: skip
+
+
+_INSERT_PROGRESS = """
+insert into item_progress (tenant_id, item_progress_id, customer_id, item_id, episode, scenario_id, scenario_version, step_code, repeat_no, state,
+                           reason, action_id, open_minor, completed_on, counted_from_on)
+select $1, g.* from unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::int[], $6::uuid[], $7::int[], $8::text[], $9::int[], $10::text[], $11::text[],
+                           $12::uuid[], $13::int8[], $14::date[], $15::date[]) as g
+"""
+
+
+async def insert_progress(session: Session, tenant_id: TenantId, rows: Sequence[NewProgress]) -> None:
+    """Insert rows of progress in one statement; a live row of the same item, episode, step and repeat raises the unique violation."""
+    if not rows:
+        return
+    await session.execute(
+        _INSERT_PROGRESS, tenant_id,
+        [new_id() for _ in rows], [x.customer_id for x in rows], [x.item_id for x in rows], [x.episode for x in rows],
+        [x.scenario_id for x in rows], [x.scenario_version for x in rows], [x.step_code for x in rows], [x.repeat_no for x in rows],
+        [x.state for x in rows], [x.reason for x in rows], [x.action_id for x in rows], [x.open_minor for x in rows],
+        [x.completed_on for x in rows], [x.counted_from_on for x in rows],
+    )  # fmt: skip
+
+
+async def upsert_operations(session: Session, tenant_id: TenantId, operations: Sequence[NewOperation]) -> None:
+    """Write operations in one statement; one that is no longer waiting stays as it ended, done ones carry the present as their end."""
+    if not operations:
+        return
+    await session.execute(
+        """insert into operation_record (tenant_id, action_id, operation_no, kind, at_moment, state, params, result, actor, done_at)
+           select $1, g.*, case when g.state = 'done' then clock_timestamp() end
+             from unnest($2::uuid[], $3::int[], $4::text[], $5::text[], $6::text[], $7::jsonb[], $8::jsonb[], $9::text[])
+               as g (action_id, operation_no, kind, at_moment, state, params, result, actor)
+           on conflict (tenant_id, action_id, operation_no) do update
+              set state = excluded.state, result = excluded.result, actor = excluded.actor, done_at = excluded.done_at
+            where operation_record.state = 'waiting'""",
+        tenant_id,
+        [o.action_id for o in operations], [o.operation_no for o in operations], [o.kind for o in operations], [o.at_moment for o in operations],
+        [o.state for o in operations], [dict(o.params) for o in operations], [dict(o.result) for o in operations], [o.actor for o in operations],
+    )  # fmt: skip
+
+
+async def insert_activities(
+    session: Session, tenant_id: TenantId, ledger_id: LedgerId, activities: Sequence[NewActivity], *, actor: str, business_at: dt.datetime
+) -> list[UUID]:
+    """Insert activities in one statement and return their ids."""
+    if not activities:
+        return []
+    ids = [new_id() for _ in activities]
+    await session.execute(
+        """insert into activity (tenant_id, ledger_id, actor, business_at, activity_id, customer_id, action_id, kind, text, data)
+           select $1, $2, $3, $4, g.* from unnest($5::uuid[], $6::uuid[], $7::uuid[], $8::text[], $9::text[], $10::jsonb[]) as g""",
+        tenant_id, ledger_id, actor, business_at, ids,
+        [a.customer_id for a in activities], [a.action_id for a in activities], [a.kind for a in activities], [a.text for a in activities],
+        [dict(a.data) for a in activities],
+    )  # fmt: skip
+    return ids
+
+
+async def action_row(session: ReadSession, tenant_id: TenantId, action_id: ActionId) -> asyncpg.Record | None:
+    """Return one action."""
+    return await session.row("select * from action where tenant_id = $1 and action_id = $2", tenant_id, action_id)
+
+
+async def action_for_change(session: Session, tenant_id: TenantId, action_id: ActionId) -> asyncpg.Record | None:
+    """Return one action with its row locked."""
+    return await session.row("select * from action where tenant_id = $1 and action_id = $2 for update", tenant_id, action_id)
+
+
+async def pending_rows(session: ReadSession, tenant_id: TenantId, action_id: ActionId) -> list[asyncpg.Record]:
+    """Return the pending rows of an action: those without a reason are its candidate rows, the others the steps it passes over."""
+    return await session.rows(
+        "select * from item_progress where tenant_id = $1 and action_id = $2 and state = 'pending' order by item_progress_id", tenant_id, action_id
+    )
+
+
+async def stand(
+    session: Session,
+    tenant_id: TenantId,
+    action_id: ActionId,
+    state: str,
+    *,
+    reason: str | None = None,
+    task_kind: str | None = None,
+    task_text: str | None = None,
+    deadline_on: dt.date | None = None,
+    content_mode: str | None = None,
+    executed_at: dt.datetime | None = None,
+    completed_on: dt.date | None = None,
+    totals: Sequence[Any] | None = None,
+) -> None:
+    """Set how an action stands; values that are not given stay, except the reason and the task, which belong to the state."""
+    await session.execute(
+        """update action set state = $3, reason = $4, task_kind = coalesce($5, case when $3 in ('waiting', 'completed') then task_kind end),
+                  task_text = coalesce($6, case when $3 in ('waiting', 'completed') then task_text end),
+                  deadline_on = coalesce($7, deadline_on), content_mode = coalesce($8, content_mode), executed_at = coalesce($9, executed_at),
+                  completed_on = coalesce($10, completed_on), totals = coalesce($11, totals), revision = revision + 1, updated_at = clock_timestamp()
+            where tenant_id = $1 and action_id = $2""",
+        tenant_id, action_id, state, reason, task_kind, task_text, deadline_on, content_mode, executed_at, completed_on,
+        None if totals is None else list(totals),
+    )  # fmt: skip
+
+
+async def reschedule(session: Session, tenant_id: TenantId, action_id: ActionId, scheduled_on: dt.date, state: str) -> None:
+    """Move an action to another day."""
+    await session.execute(
+        """update action set scheduled_on = $3, state = $4, revision = revision + 1, updated_at = clock_timestamp()
+            where tenant_id = $1 and action_id = $2""",
+        tenant_id,
+        action_id,
+        scheduled_on,
+        state,
+    )
+
+
+async def void_progress(session: Session, tenant_id: TenantId, action_ids: Sequence[ActionId], reason: str, *, item_ids: Sequence[UUID] | None = None) -> int:
+    """Free the items of some actions, all or the given ones, and return how many rows that were."""
+    return await session.execute(
+        """update item_progress set state = 'void', reason = $3
+            where tenant_id = $1 and action_id = any ($2::uuid[]) and state = 'pending' and ($4::uuid[] is null or item_id = any ($4))""",
+        tenant_id,
+        list(action_ids),
+        reason,
+        None if item_ids is None else list(item_ids),
+    )
+
+
+async def skip_progress(session: Session, tenant_id: TenantId, action_id: ActionId, on: dt.date) -> int:
+    """Let the items of an action pass over its steps, because a person said so."""
+    return await session.execute(
+        """update item_progress set state = 'skipped', reason = coalesce(reason, 'by_hand'), completed_on = $3, counted_from_on = null
+            where tenant_id = $1 and action_id = $2 and state = 'pending'""",
+        tenant_id,
+        action_id,
+        on,
+    )
+
+
+async def complete_progress(
+    session: Session, tenant_id: TenantId, ledger_id: LedgerId, action_id: ActionId, on: dt.date, counted_from: dt.date | None, *, keep_counted: bool, reminds: bool
+) -> int:
+    """Complete the pending rows of an action on a day, skip what it passes over, and note the reminder on its items; return how many were completed.
+
+    `counted_from` is the first of the closed days that put the completion off; with `keep_counted` a row that knows an earlier one keeps it.
+    """
+    return await session.execute(
+        """with done as (
+             update item_progress
+                set state = case when reason is null then 'completed' else 'skipped' end, completed_on = $4,
+                    counted_from_on = case when reason is null then case when $6 then coalesce(counted_from_on, $5) else $5 end end
+              where tenant_id = $1 and action_id = $3 and state = 'pending'
+          returning item_id, step_code, state
+           )
+           insert into item_dunning (tenant_id, item_id, ledger_id, step_code, last_reminded_on)
+           select $1, d.item_id, $2, d.step_code, $4 from done d where d.state = 'completed' and $7
+               on conflict (tenant_id, item_id) do update
+              set step_code = excluded.step_code, last_reminded_on = excluded.last_reminded_on, reminders = item_dunning.reminders + 1,
+                  updated_at = clock_timestamp()""",
+        tenant_id, ledger_id, action_id, on, counted_from, keep_counted, reminds,
+    )  # fmt: skip
+
+
+async def operations_of(session: ReadSession, tenant_id: TenantId, action_id: ActionId) -> list[asyncpg.Record]:
+    """Return the operations of an action in their order."""
+    return await session.rows(
+        "select * from operation_record where tenant_id = $1 and action_id = $2 order by operation_no", tenant_id, action_id
+    )
+
+
+async def finish_operation(session: Session, tenant_id: TenantId, action_id: ActionId, operation_no: int, note: Mapping[str, Any], actor: str) -> bool:
+    """Note that a person carried out an operation that was due; False when it was not waiting."""
+    return bool(
+        await session.execute(
+            """update operation_record set state = 'done', result = result || $4, actor = $5, done_at = clock_timestamp()
+                where tenant_id = $1 and action_id = $2 and operation_no = $3 and state = 'waiting'""",
+            tenant_id, action_id, operation_no, dict(note), actor,
+        )  # fmt: skip
+    )
+
+
+async def drop_operations(session: Session, tenant_id: TenantId, action_ids: Sequence[ActionId]) -> None:
+    """Note that operations of cancelled actions which have not been carried out are not needed any more."""
+    await session.execute(
+        "update operation_record set state = 'not_needed' where tenant_id = $1 and action_id = any ($2::uuid[]) and state = 'waiting'",
+        tenant_id,
+        list(action_ids),
+    )

@@ -1,0 +1,261 @@
+"""Single actions in the hands of people: approve, reject, cancel, put off, complete, retry, skip, and write a note on."""
+
+from __future__ import annotations
+
+import datetime as dt
+from uuid import UUID
+
+import asyncpg
+
+from dunning.collection import action_queries, action_store, carrying, claims, scenes, sheet_store
+from dunning.collection.action_queries import ActionFilter
+from dunning.collection.action_store import NewActivity
+from dunning.collection.despatch import Outbound, Scene
+from dunning.collection.rules import ActionEvent, may
+from dunning.events import service as events
+from dunning.kit.clock import Clock
+from dunning.kit.database import ReadSession, Session
+from dunning.kit.errors import Conflict, Malformed, NotFound
+from dunning.kit.ids import ActionId, CustomerId, LedgerId, TenantId
+from dunning.ledger.customer_state import facts_changed, lock_customers
+
+FARTHEST_DAYS = 366
+
+
+class WrongState(Conflict):
+    """The action is in a state that does not take this."""
+
+    code = "action_state"
+    title = "The action is in another state"
+
+
+class MessageUnderWay(Conflict):
+    """A message of the action has left or may have left, so it cannot be taken back."""
+
+    code = "message_under_way"
+    title = "A message of this action has left"
+
+
+_VERBS = {
+    ActionEvent.APPROVED: "approved",
+    ActionEvent.REJECTED: "rejected",
+    ActionEvent.CANCELLED: "cancelled",
+    ActionEvent.RESCHEDULED: "put off",
+    ActionEvent.COMPLETED: "completed",
+    ActionEvent.RETRIED: "retried",
+    ActionEvent.SKIPPED: "skipped",
+}
+
+
+async def _taken(
+    session: Session, clock: Clock, tenant_id: TenantId, action_id: ActionId, event: ActionEvent, *, outbound: Outbound, actor: str
+) -> tuple[asyncpg.Record, Scene]:
+    """Lock the customer, then the action, and return it with its scene; raise `NotFound` or `WrongState`."""
+    seen = await action_store.action_row(session, tenant_id, action_id)
+    if seen is None:
+        noun = "action"
+        raise NotFound(noun)
+    await lock_customers(session, tenant_id, [seen["customer_id"]])
+    action = await action_store.action_for_change(session, tenant_id, action_id)
+    if action is None:
+        noun = "action"
+        raise NotFound(noun)
+    manual = action["mode"] == "manual" and action["kind"] == "notice" and action["executed_at"] is None
+    if not may(event, action["state"], manual=manual):
+        msg = f"The action is {action['state']} and cannot be {_VERBS[event]}."
+        raise WrongState(msg, state=action["state"])
+    scene = await scenes.scene_of(session, clock, tenant_id=tenant_id, ledger_id=LedgerId(action["ledger_id"]), outbound=outbound, actor=actor)
+    return action, scene
+
+
+async def approve_action(session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, action_id: ActionId, outbound: Outbound) -> asyncpg.Record:
+    """Let an action go: it is carried out on facts as they are now, or on its day where that is still to come.
+
+    Settled, held and covered rows drop out; with none left the action is cancelled with the cause. A notice in manual mode is sent by this.
+    """
+    action, scene = await _taken(session, clock, tenant_id, action_id, ActionEvent.APPROVED, outbound=outbound, actor=actor)
+    await _tell(session, clock, scene, action, "action.approved", {})
+    if action["scheduled_on"] > scene.today:
+        await action_store.stand(session, tenant_id, action_id, "scheduled")
+        await facts_changed(session, tenant_id, [CustomerId(action["customer_id"])], scene.today)
+    else:
+        await carrying.carry_out(session, clock, scene, action)
+    return await action_of(session, tenant_id=tenant_id, action_id=action_id)
+
+
+async def reject_action(
+    session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, action_id: ActionId, reason: str, outbound: Outbound
+) -> asyncpg.Record:
+    """Refuse an action that waits for approval. Its items are free again and will be planned anew; to pass its step over, skip it instead."""
+    action, scene = await _taken(session, clock, tenant_id, action_id, ActionEvent.REJECTED, outbound=outbound, actor=actor)
+    await carrying.cancel(session, clock, scene, [action], reason, state="rejected")
+    return await action_of(session, tenant_id=tenant_id, action_id=action_id)
+
+
+async def cancel_action(
+    session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, action_id: ActionId, reason: str, outbound: Outbound
+) -> asyncpg.Record:
+    """Take an action back: unsent messages are withdrawn, its claim is void, its items are free.
+
+    Raises `MessageUnderWay` when a message has left or may have left.
+    """
+    action, scene = await _taken(session, clock, tenant_id, action_id, ActionEvent.CANCELLED, outbound=outbound, actor=actor)
+    if await action_queries.has_message_under_way(session, tenant_id, action_id):
+        msg = "A message of this action has left, or may have left, so it cannot be taken back. Wait for its outcome, or resolve it."
+        raise MessageUnderWay(msg)
+    await carrying.cancel(session, clock, scene, [action], reason)
+    return await action_of(session, tenant_id=tenant_id, action_id=action_id)
+
+
+async def reschedule_action(
+    session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, action_id: ActionId, scheduled_on: dt.date, outbound: Outbound
+) -> asyncpg.Record:
+    """Put an action off to another day, today or later; the day it was planned for stays in the history."""
+    action, scene = await _taken(session, clock, tenant_id, action_id, ActionEvent.RESCHEDULED, outbound=outbound, actor=actor)
+    if not scene.today <= scheduled_on <= scene.today + dt.timedelta(days=FARTHEST_DAYS):
+        msg = f"scheduled_on: expected a day from {scene.today} on, within a year."
+        raise Malformed(msg, errors=[{"field": "scheduled_on", "message": "expected a day from today on, within a year"}])
+    await action_store.reschedule(session, tenant_id, action_id, scheduled_on, action["state"])
+    await _tell(session, clock, scene, action, "action.rescheduled", {"from_on": action["scheduled_on"], "to_on": scheduled_on})
+    await facts_changed(session, tenant_id, [CustomerId(action["customer_id"])], scene.today)
+    if action["state"] == "scheduled" and scheduled_on <= scene.today:
+        await carrying.carry_out(session, clock, scene, action)
+    return await action_of(session, tenant_id=tenant_id, action_id=action_id)
+
+
+async def complete_action(
+    session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, action_id: ActionId, completed_on: dt.date | None, note: str | None, outbound: Outbound
+) -> asyncpg.Record:
+    """State that a task is done, on a day up to today: its items reach their steps on that day."""
+    action, scene = await _taken(session, clock, tenant_id, action_id, ActionEvent.COMPLETED, outbound=outbound, actor=actor)
+    on = completed_on or scene.today
+    if on > scene.today or on < action["local_date"]:
+        msg = f"completed_on: expected a day from {action['local_date']}, when the task was made, to {scene.today}."
+        raise Malformed(msg, errors=[{"field": "completed_on", "message": "expected a day between the making of the task and today"}])
+    if await action_queries.has_message_under_way(session, tenant_id, action_id):
+        msg = "A message of this action may have left. Resolve it first, so that the customer is not told twice."
+        raise MessageUnderWay(msg)
+    await carrying.withdraw_unsent(session, clock, scene, [action_id], "completed_by_other_means")
+    sheet = (await sheet_store.customers_of(session, tenant_id, [action["customer_id"]]))[CustomerId(action["customer_id"])]
+    # The customer was told by other means, on the word of a person: the claim stands, but counts as no proof of delivery.
+    await carrying.complete(session, clock, scene, action, on, country=sheet.country, subdivision=sheet.subdivision, told=False, note={"by": "person"})
+    if note:
+        await _note(session, clock, scene, action, note)
+    return await action_of(session, tenant_id=tenant_id, action_id=action_id)
+
+
+async def retry_action(session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, action_id: ActionId, outbound: Outbound) -> asyncpg.Record:
+    """Close the task of an action and free its items, so that the next run plans and sends anew."""
+    action, scene = await _taken(session, clock, tenant_id, action_id, ActionEvent.RETRIED, outbound=outbound, actor=actor)
+    if await action_queries.has_message_under_way(session, tenant_id, action_id):
+        msg = "A message of this action may have left. Resolve it first, so that the customer is not told twice."
+        raise MessageUnderWay(msg)
+    await carrying.cancel(session, clock, scene, [action], "retried")
+    return await action_of(session, tenant_id=tenant_id, action_id=action_id)
+
+
+async def skip_action(
+    session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, action_id: ActionId, reason: str, outbound: Outbound
+) -> asyncpg.Record:
+    """Let the items of an action pass over its steps without telling anybody; what comes next is the step above."""
+    action, scene = await _taken(session, clock, tenant_id, action_id, ActionEvent.SKIPPED, outbound=outbound, actor=actor)
+    await action_store.skip_progress(session, tenant_id, action_id, scene.today)
+    await carrying.cancel(session, clock, scene, [action], "skipped")
+    await _tell(session, clock, scene, action, "action.skipped", {"reason": reason})
+    return await action_of(session, tenant_id=tenant_id, action_id=action_id)
+
+
+async def add_note(session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, action_id: ActionId, text: str, outbound: Outbound) -> UUID:
+    """Write a note on an action and return its id. Notes are never changed or removed."""
+    action = await action_of(session, tenant_id=tenant_id, action_id=action_id)
+    scene = await scenes.scene_of(session, clock, tenant_id=tenant_id, ledger_id=LedgerId(action["ledger_id"]), outbound=outbound, actor=actor)
+    return await _note(session, clock, scene, action, text)
+
+
+async def finish_operation(
+    session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, action_id: ActionId, operation_no: int, note: str | None
+) -> list[asyncpg.Record]:
+    """State that an operation which was left to people is carried out; raise `NotFound`, or `WrongState` when it is not waiting."""
+    action = await action_of(session, tenant_id=tenant_id, action_id=action_id)
+    known = {row["operation_no"]: row for row in await action_store.operations_of(session, tenant_id, action_id)}
+    if operation_no not in known:
+        noun = "operation of this action"
+        raise NotFound(noun)
+    if not await action_store.finish_operation(session, tenant_id, action_id, operation_no, {"note": note} if note else {}, actor):
+        msg = f"The operation is {known[operation_no]['state']}, not waiting."
+        raise WrongState(msg, state=known[operation_no]["state"])
+    await events.record(
+        session, clock, tenant_id=tenant_id, kind="operation.done", subject_kind="action", subject_id=action_id, actor=actor,
+        customer_id=CustomerId(action["customer_id"]), data={"operation": known[operation_no]["kind"], "operation_no": operation_no},
+    )  # fmt: skip
+    return await action_store.operations_of(session, tenant_id, action_id)
+
+
+async def carry_out_scheduled(session: Session, clock: Clock, *, tenant_id: TenantId, action_id: ActionId, outbound: Outbound, actor: str) -> bool:
+    """Carry out an approved action whose day has come; False when it has gone on without the caller or sending is off."""
+    seen = await action_store.action_row(session, tenant_id, action_id)
+    if seen is None:
+        return False
+    await lock_customers(session, tenant_id, [seen["customer_id"]])
+    action = await action_store.action_for_change(session, tenant_id, action_id)
+    if action is None or action["state"] != "scheduled":
+        return False
+    scene = await scenes.scene_of(session, clock, tenant_id=tenant_id, ledger_id=LedgerId(action["ledger_id"]), outbound=outbound, actor=actor)
+    if not scene.tenant.may_send or action["scheduled_on"] > scene.today:
+        return False
+    await carrying.carry_out(session, clock, scene, action)
+    return True
+
+
+async def cancel_settled(session: Session, clock: Clock, *, tenant_id: TenantId, ledger_id: LedgerId, outbound: Outbound, limit: int) -> int:
+    """End waiting, scheduled and unapproved actions none of whose items is open any more, and return how many there were."""
+    rows = await action_queries.settled_actions(session, tenant_id, ledger_id, limit)
+    if not rows:
+        return 0
+    await lock_customers(session, tenant_id, sorted({CustomerId(row["customer_id"]) for row in rows}, key=lambda c: c.bytes))
+    settled = {row["action_id"] for row in await action_queries.settled_actions(session, tenant_id, ledger_id, limit)}
+    scene = await scenes.scene_of(session, clock, tenant_id=tenant_id, ledger_id=ledger_id, outbound=outbound, actor="nightly")
+    gone = [row for row in rows if row["action_id"] in settled]
+    await carrying.cancel(session, clock, scene, gone, "settled")
+    return len(gone)
+
+
+async def action_of(session: ReadSession, *, tenant_id: TenantId, action_id: ActionId) -> asyncpg.Record:
+    """Return one action; raise `NotFound`."""
+    row = await action_store.action_row(session, tenant_id, action_id)
+    if row is None:
+        noun = "action"
+        raise NotFound(noun)
+    return row
+
+
+async def actions_before(session: ReadSession, *, tenant_id: TenantId, where: ActionFilter, before: UUID | None, limit: int) -> list[asyncpg.Record]:
+    """Return actions, the newest first."""
+    return await action_queries.actions_before(session, tenant_id, where, before, limit)
+
+
+async def parts_of(session: ReadSession, *, tenant_id: TenantId, action_id: ActionId) -> dict[str, list[asyncpg.Record]]:
+    """Return what belongs to an action: its item rows, claims, operations, notes and messages."""
+    return {
+        "items": await action_queries.items_of_action(session, tenant_id, action_id),
+        "claims": await claims.claims_of(session, tenant_id=tenant_id, action_id=action_id),
+        "operations": await action_store.operations_of(session, tenant_id, action_id),
+        "notes": await action_queries.activities_of_action(session, tenant_id, action_id),
+        "messages": await action_queries.messages_of_action(session, tenant_id, action_id),
+    }
+
+
+async def _note(session: Session, clock: Clock, scene: Scene, action: asyncpg.Record, text: str) -> UUID:
+    made = NewActivity(customer_id=CustomerId(action["customer_id"]), action_id=ActionId(action["action_id"]), kind="note", text=text, data={})
+    ids = await action_store.insert_activities(
+        session, scene.tenant_id, scene.ledger.ledger_id, [made], actor=scene.actor, business_at=clock.now()
+    )
+    await _tell(session, clock, scene, action, "action.noted", {"activity_id": ids[0]})
+    return ids[0]
+
+
+async def _tell(session: Session, clock: Clock, scene: Scene, action: asyncpg.Record, kind: str, data: dict[str, object]) -> None:
+    await events.record(
+        session, clock, tenant_id=scene.tenant_id, kind=kind, subject_kind="action", subject_id=action["action_id"], actor=scene.actor,
+        customer_id=CustomerId(action["customer_id"]), data=data,
+    )  # fmt: skip

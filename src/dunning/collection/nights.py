@@ -1,0 +1,154 @@
+"""The nightly run of each ledger: once a local day, at the ledger's hour, late where nobody worked at the hour, never twice."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+from dunning.collection import action_queries, actions, operations, runs
+from dunning.collection.despatch import Outbound
+from dunning.events import service as events
+from dunning.kit.clock import Clock, instant_of, local_date
+from dunning.kit.database import ReadSession, Session
+from dunning.kit.ids import ActionId, CustomerId, LedgerId, RunId, TenantId
+from dunning.ledger import ledger_store
+from dunning.ledger.customer_state import lock_customers
+from dunning.ledger.ledger_store import Ledger
+from dunning.scenarios.steps import OperationWhen
+from dunning.tenancy import service as tenancy
+
+JOB = "nightly"
+LEDGERS_MAX = 10_000
+BATCH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """Hold one night of one ledger: its local day, and the instant from which it is due."""
+
+    ledger: Ledger
+    local_day: dt.date
+    due_at: dt.datetime
+
+
+def night_of(ledger: Ledger, local_day: dt.date) -> Night:
+    """Return a ledger's night of a local day. An hour that daylight saving skips falls after the gap, one that it repeats is taken once."""
+    return Night(ledger, local_day, instant_of(local_day, dt.time.fromisoformat(ledger.nightly_at), ledger.time_zone))
+
+
+def last_night(ledger: Ledger, now: dt.datetime) -> Night:
+    """Return the ledger's latest night whose instant has come."""
+    today = local_date(now, ledger.time_zone)
+    night = night_of(ledger, today)
+    return night if night.due_at <= now else night_of(ledger, today - dt.timedelta(days=1))
+
+
+def next_night(ledger: Ledger, now: dt.datetime) -> Night:
+    """Return the ledger's next night after an instant."""
+    today = local_date(now, ledger.time_zone)
+    night = night_of(ledger, today)
+    return night if night.due_at > now else night_of(ledger, today + dt.timedelta(days=1))
+
+
+async def nights_due(session: ReadSession, clock: Clock, *, tenant_id: TenantId) -> list[Night]:
+    """Return the nights that are due and have not been begun, at most one a ledger: several missed nights are one run, which uses today's facts.
+
+    A live ledger's first night is the first whose hour comes after its creation; a ledger of a test tenant begins with the first look at it,
+    since its clock and the machine's have nothing in common.
+    """
+    tenant = await tenancy.tenant_of(session, tenant_id)
+    done = await _last_days(session, tenant_id)
+    found = []
+    for ledger in await ledger_store.ledgers_after(session, tenant_id, None, LEDGERS_MAX, None):
+        night = last_night(ledger, clock.now())
+        last = done.get(ledger.ledger_id)
+        if last is None and (tenant.mode == "test" or night.due_at <= ledger.created_at):
+            continue
+        if last is None or last < night.local_day:
+            found.append(night)
+    return found
+
+
+async def begin_schedule(session: Session, clock: Clock, *, tenant_id: TenantId) -> int:
+    """Note for ledgers of a test tenant that have no nights yet that those up to now are over, and return how many ledgers that were."""
+    tenant = await tenancy.tenant_of(session, tenant_id)
+    if tenant.mode != "test":
+        return 0
+    done = await _last_days(session, tenant_id)
+    made = 0
+    for ledger in await ledger_store.ledgers_after(session, tenant_id, None, LEDGERS_MAX, None):
+        if ledger.ledger_id not in done:
+            made += await _note_night(session, tenant_id, last_night(ledger, clock.now()), None)
+    return made
+
+
+async def run_night(session: Session, clock: Clock, *, tenant_id: TenantId, ledger_id: LedgerId, local_day: dt.date) -> RunId | None:
+    """Begin a ledger's night: its run, in the place of an open proposal. None: the night was begun before, or another run is under way.
+
+    The row of the schedule and the run are one transaction, and the row is unique for ledger, job and local day, so that two workers, or one
+    that was killed, begin a night once.
+    """
+    ledger = await ledger_store.ledger_for_change(session, tenant_id, ledger_id)
+    if ledger is None or await _is_begun(session, tenant_id, ledger_id, local_day):
+        return None
+    run_id = await runs.supersede(session, clock, tenant_id=tenant_id, ledger=ledger, local_day=local_date(clock.now(), ledger.time_zone))
+    if run_id is not None:
+        await _note_night(session, tenant_id, night_of(ledger, local_day), run_id)
+    return run_id
+
+
+async def tidy_up(session: Session, clock: Clock, *, tenant_id: TenantId, ledger_id: LedgerId, outbound: Outbound) -> int:
+    """Do a batch of what a day brings beside the run: end settled tasks, carry out approved actions whose day has come, begin operations whose
+    deadline has passed. Return how much was done; again until 0.
+    """
+    ledger = await ledger_store.ledger_of(session, tenant_id, ledger_id)
+    if ledger is None:
+        return 0
+    today = local_date(clock.now(), ledger.time_zone)
+    done = await actions.cancel_settled(session, clock, tenant_id=tenant_id, ledger_id=ledger_id, outbound=outbound, limit=BATCH)
+    for row in await action_queries.deadlines_passed(session, tenant_id, ledger_id, today, BATCH):
+        await lock_customers(session, tenant_id, [row["customer_id"]])
+        made = await operations.reach(
+            session, clock, tenant_id=tenant_id, ledger_id=ledger_id, customer_id=CustomerId(row["customer_id"]), action_id=ActionId(row["action_id"]),
+            moment=OperationWhen.DEADLINE_PASSED, today=today, actor=JOB,
+        )  # fmt: skip
+        await events.record_many(session, clock, tenant_id=tenant_id, actor=JOB, events=made)
+        done += 1
+    return done
+
+
+async def next_due_at(session: ReadSession, clock: Clock, *, tenant_id: TenantId) -> dt.datetime | None:
+    """Return the instant at which the next night of any ledger begins; None where there is no ledger."""
+    nights = [next_night(ledger, clock.now()).due_at for ledger in await ledger_store.ledgers_after(session, tenant_id, None, LEDGERS_MAX, None)]
+    return min(nights, default=None)
+
+
+async def _last_days(session: ReadSession, tenant_id: TenantId) -> dict[LedgerId, dt.date]:
+    rows = await session.rows(
+        "select ledger_id, max(local_date) as local_date from schedule_run where tenant_id = $1 and job = $2 group by ledger_id", tenant_id, JOB
+    )
+    return {LedgerId(row["ledger_id"]): row["local_date"] for row in rows}
+
+
+async def _is_begun(session: ReadSession, tenant_id: TenantId, ledger_id: LedgerId, local_day: dt.date) -> bool:
+    return bool(
+        await session.value(
+            "select exists (select 1 from schedule_run where tenant_id = $1 and ledger_id = $2 and job = $3 and local_date >= $4)",
+            tenant_id,
+            ledger_id,
+            JOB,
+            local_day,
+        )
+    )
+
+
+async def _note_night(session: Session, tenant_id: TenantId, night: Night, run_id: RunId | None) -> int:
+    return await session.execute(
+        """insert into schedule_run (tenant_id, ledger_id, job, local_date, state, run_id, finished_at) values ($1, $2, $3, $4, 'done', $5, clock_timestamp())
+           on conflict do nothing""",
+        tenant_id,
+        night.ledger.ledger_id,
+        JOB,
+        night.local_day,
+        run_id,
+    )

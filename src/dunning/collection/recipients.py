@@ -1,0 +1,52 @@
+"""Who is told: contacts by role, in the order in which a notice names the roles. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """Hold one contact as messages need it."""
+
+    contact_id: UUID
+    name: str | None
+    email: str | None
+    language: str | None
+    roles: tuple[str, ...]
+    internal: bool
+
+
+def told(contacts: Iterable[Recipient], roles: Sequence[str], *, internal: bool, own_domains: Collection[str]) -> list[Recipient]:
+    """Return those who get a notice: everyone with an address in the first of the roles that anyone has; empty: nobody can be reached.
+
+    A notice to the customer never goes to the company's own people, and an internal one never leaves the company: with `own_domains` given, an
+    internal address outside them is passed over.
+    """
+    usable = [contact for contact in contacts if _usable(contact, internal=internal, own_domains=own_domains)]
+    for role in roles:
+        found = [contact for contact in usable if role in contact.roles]
+        if found:
+            return _once_each(found)
+    return []
+
+
+def copied(contacts: Iterable[Recipient], roles: Sequence[str], *, own_domains: Collection[str]) -> list[Recipient]:
+    """Return the company's own people in any of the roles; a copy never goes to a customer."""
+    wanted = set(roles)
+    return _once_each([c for c in contacts if _usable(c, internal=True, own_domains=own_domains) and wanted.intersection(c.roles)])
+
+
+def _usable(contact: Recipient, *, internal: bool, own_domains: Collection[str]) -> bool:
+    if not contact.email or contact.internal is not internal:
+        return False
+    return not (internal and own_domains) or contact.email.rsplit("@", 1)[-1].lower() in own_domains
+
+
+def _once_each(contacts: Iterable[Recipient]) -> list[Recipient]:
+    by_address: dict[str, Recipient] = {}
+    for contact in sorted(contacts, key=lambda c: c.contact_id.bytes):
+        by_address.setdefault((contact.email or "").lower(), contact)
+    return list(by_address.values())
