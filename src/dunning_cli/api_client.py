@@ -31,7 +31,11 @@ class ApiClient:
         headers = {"Idempotency-Key": str(uuid4())} if method == "POST" else {}
         if content is not None:
             headers["Content-Type"] = "application/x-ndjson"
-        answer = self._http.request(method, path, json=body, content=content, params=query, headers=headers)
+        try:
+            answer = self._http.request(method, path, json=body, content=content, params=query, headers=headers)
+        except httpx.TransportError as error:
+            msg = f"{self._http.base_url} does not answer ({error}). Is the service running? `./run serve` starts it."
+            raise ApiRefused(msg) from error
         if answer.is_error:
             problem = answer.json() if "json" in answer.headers.get("content-type", "") else {"detail": answer.text}
             msg = f"{method} {path}: {answer.status_code} {problem.get('detail')}"

@@ -234,7 +234,7 @@ def _open_a_claim(stack: Stack, story: Story, progress: Progress) -> str | None:
 
 def _hidden(html: str, name: str) -> str | None:
     found = re.search(rf'name="{name}" value="([^"]+)"', html)
-    return found.group(1) if found else None
+    return str(found.group(1)) if found else None
 
 
 def _figures(stack: Stack, story: Story) -> dict[str, int]:

@@ -17,6 +17,12 @@ _PLACES = {
     "fr": ("FR", None, ["Quincaillerie Martin", "Ateliers Lefèvre", "Menuiserie Girard", "Plomberie Dubois", "Matériaux Renaud", "Société Chevalier"]),
     "en": ("IE", None, ["Harbour Tools", "Whitfield Joinery", "Oakley Fittings", "Kerrigan Supplies", "Marlow Engineering", "Penrose Builders"]),
 }
+_LAST = {
+    "it": ["Bianchi", "Conti", "Ricci", "Gallo", "Fontana", "Marino"],
+    "es": ["García", "Romero", "Navarro", "Torres", "Molina", "Serrano"],
+    "fr": ["Laurent", "Moreau", "Roux", "Blanc", "Fournier", "Mercier"],
+    "en": ["Byrne", "Walsh", "Nolan", "Doyle", "Quinn", "Brennan"],
+}
 _FIRST = {
     "it": ["Giulia", "Marco", "Elena", "Paolo", "Chiara", "Luca"],
     "es": ["Lucía", "Javier", "Carmen", "Álvaro", "Marta", "Diego"],
@@ -84,7 +90,7 @@ def demo_customers(days: int) -> list[DemoCustomer]:
                     country=country,
                     subdivision=subdivision,
                     tax_number=f"{country}{dice.randint(10**10, 10**11 - 1)}",
-                    contact=f"{_FIRST[language][place]} {name.split()[-1]}",
+                    contact=f"{_FIRST[language][place]} {_LAST[language][place]}",
                     email=f"accounts@{domain}",
                     invoices=tuple(invoices),
                 )

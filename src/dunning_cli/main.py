@@ -20,6 +20,7 @@ from dunning.kit.ids import TenantId
 from dunning.kit.settings import Settings
 from dunning.kit.signing import Keyring
 from dunning.tenancy.rules import SCOPES
+from dunning_cli.api_client import ApiRefused
 from dunning_cli.child_process import EmbeddedServerError
 from dunning_cli.installation import NotConfigured, database_url_of, installation, keyring_of
 
@@ -186,6 +187,60 @@ def replay(
     raise typer.Exit(1 if figures.after_settlement or figures.duplicates else 0)
 
 
+ServiceUrl = Annotated[str, typer.Option("--url", envvar="DUNNING_API_URL", help="Where the service runs.")]
+ApiKey = Annotated[str, typer.Option("--key", envvar="DUNNING_API_KEY", help="An API key of the tenant.")]
+LedgerName = Annotated[str, typer.Option(help="Id or external id of the ledger.")]
+
+
+@app.command(name="import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="NDJSON or CSV.", exists=True, dir_okay=False)],
+    ledger: LedgerName,
+    key: ApiKey,
+    url: ServiceUrl = "http://127.0.0.1:8000",
+    kind: Annotated[str, typer.Option(help="customers, documents, receipts, holds, or mixed (NDJSON).")] = "mixed",
+    dry_run: Annotated[bool, typer.Option(help="Say what would happen and write nothing.")] = False,
+) -> None:
+    """Push a file into a ledger of a running service, and show what was taken and what not."""
+    from dunning_cli.api_client import ApiClient
+    from dunning_cli.remote import import_file
+
+    options = {"kind": kind, "format": "csv" if file.suffix.lower() == ".csv" else "ndjson", "dry_run": str(dry_run).lower()}
+    with ApiClient(url, key) as client:
+        raise typer.Exit(0 if import_file(client, out, file, ledger, options) else 1)
+
+
+@app.command()
+def run(
+    ledger: LedgerName,
+    key: ApiKey,
+    url: ServiceUrl = "http://127.0.0.1:8000",
+    dry_run: Annotated[bool, typer.Option(help="Decide and store nothing that could go out.")] = False,
+    commit: Annotated[bool, typer.Option(help="Let the proposal go out at once.")] = False,
+    content_mode: Annotated[str | None, typer.Option(help="full or link_only; wins over the steps'.")] = None,
+) -> None:
+    """Launch a run of a ledger on a running service and show what it found."""
+    from dunning_cli.api_client import ApiClient
+    from dunning_cli.remote import launch_run
+
+    with ApiClient(url, key) as client:
+        raise typer.Exit(0 if launch_run(client, out, ledger, dry_run=dry_run, commit=commit, content_mode=content_mode) else 1)
+
+
+@app.command()
+def verify(
+    run_id: Annotated[UUID, typer.Argument(help="The run.")],
+    key: ApiKey,
+    url: ServiceUrl = "http://127.0.0.1:8000",
+) -> None:
+    """Decide a stored run again from its stored inputs; exit 1 where the answer differs."""
+    from dunning_cli.api_client import ApiClient
+    from dunning_cli.remote import verify_run
+
+    with ApiClient(url, key) as client:
+        raise typer.Exit(0 if verify_run(client, out, str(run_id)) else 1)
+
+
 @app.command()
 def settings() -> None:
     """List every setting with its default, unit and consequence."""
@@ -243,7 +298,7 @@ def main() -> None:
     """Run a command; what a person can mend is said in one sentence, without a traceback."""
     try:
         app()
-    except (NotConfigured, EmbeddedServerError, DunningError) as error:
+    except (NotConfigured, EmbeddedServerError, DunningError, ApiRefused) as error:
         print(f"{error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:

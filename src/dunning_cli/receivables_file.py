@@ -60,7 +60,7 @@ def read_file(path: Path, columns: Columns) -> list[Invoice]:
         for number, row in enumerate(reader, 2):
             try:
                 invoice = _invoice(row, columns)
-            except (ValueError, InvalidOperation) as error:
+            except ValueError as error:
                 faults.append(f"row {number}: {error}")
                 continue
             if invoice.number in seen:
@@ -107,7 +107,12 @@ def _day(row: dict[str, str], column: str, date_format: str) -> dt.date:
 
 
 def _amount(row: dict[str, str], columns: Columns) -> str:
-    text = f"{Decimal(_given(row, columns.amount)):f}"
+    given = _given(row, columns.amount)
+    try:
+        text = f"{Decimal(given):f}"
+    except InvalidOperation:
+        msg = f"{columns.amount} is {given!r}: expected an amount such as 1234.50"
+        raise ValueError(msg) from None
     try:
         minor = parse_minor(text, columns.currency)
     except MoneyError as error:

@@ -51,7 +51,7 @@ def freeze(heading: Heading, action: Action, items: Mapping[str, Any], info_net_
         "ledger": dict(heading.ledger),
         "customer": dict(heading.customer),
         "blocks": _blocks(heading.issued_on, action, items, info_net_minor),
-        "payment_reference": _reference([items[str(row.item_id)]["reference"] for row in action.rows]),
+        "payment_reference": _reference([items[str(item_id)]["reference"] for item_id in _asked_for(action, items)]),
     }
 
 
@@ -68,8 +68,7 @@ def _blocks(
     steps = {row.item_id: row.step_code for row in action.rows}
     totals = dict(action.totals)
     blocks: dict[str, dict[str, Any]] = {}
-    shown: list[tuple[Id, str]] = [(row.item_id, "candidate") for row in action.rows]
-    shown += [(item_id, "info") for item_id in action.info]
+    shown: list[tuple[Id, str]] = [(item_id, "candidate" if item_id in steps else "info") for item_id in _asked_for(action, items)]
     shown += [(item_id, "not_due") for item_id in action.not_due]
     shown += [(item_id, "credit") for item_id in action.credits]
     for item_id, section in shown:
@@ -84,8 +83,16 @@ def _blocks(
         sum_name = "credit_minor" if section == "credit" else "overdue_minor" if days_overdue > 0 else "not_due_minor"
         block[sum_name] += item["open_minor"]
     for currency, block in blocks.items():
+        asked = [item for item_id in _asked_for(action, items) if (item := items[str(item_id)])["currency"] == currency]
+        block["payment_reference"] = _reference([item["reference"] for item in asked])
         block["total_minor"] = totals.get(currency, 0) + info_net_minor.get(currency, 0)
     return [blocks[currency] for currency in sorted(blocks)]
+
+
+def _asked_for(action: Action, items: Mapping[str, Any]) -> list[Id]:
+    """Return what the claim asks to be paid, candidate rows and overdue rows beside them, the oldest first."""
+    ids = [row.item_id for row in action.rows] + list(action.info)
+    return sorted(ids, key=lambda item_id: (items[str(item_id)]["due_on"], items[str(item_id)]["document_on"], items[str(item_id)]["number"]))
 
 
 def _row(item: Any, section: str, days_overdue: int, step_code: str | None) -> dict[str, Any]:

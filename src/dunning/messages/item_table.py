@@ -153,7 +153,8 @@ def payment_lines(claim: Mapping[str, Any], blocks: Sequence[Block], language: s
     Empty when no account takes any of the currencies.
     """
     words = words_of(language)
-    reference = clean_line(claim.get("payment_reference") or "", cap=140)
+    whole = claim.get("payment_reference") or ""
+    references = {block["currency"]: block.get("payment_reference", whole) for block in claim["blocks"]}
     made: list[list[tuple[str, str]]] = []
     for block in blocks:
         for account in claim["ledger"].get("bank_accounts") or ():
@@ -166,7 +167,7 @@ def payment_lines(claim: Mapping[str, Any], blocks: Sequence[Block], language: s
                 ("IBAN", " ".join(iban[i : i + 4] for i in range(0, len(iban), 4))),
                 ("BIC", clean_line(account.get("bic") or "")),
                 (words.amount, block.total if block.total_minor > 0 else ""),
-                (words.reference, reference),
+                (words.reference, clean_line(references.get(block.currency) or "", cap=140)),
             ]
             made.append([(label, value) for label, value in lines if value])
     return made

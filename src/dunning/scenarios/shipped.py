@@ -59,10 +59,10 @@ _SUSPENSION = {
     "fr": "À défaut de paiement dans ce délai, nous suspendrons les livraisons à crédit jusqu'au règlement de la dette.",
 }
 _BLOCK = {
-    "en": "The account is closed to new orders until the debt is settled.",
-    "es": "La cuenta queda cerrada a nuevos pedidos hasta que se salde la deuda.",
-    "it": "Il conto è chiuso a nuovi ordini fino al saldo del debito.",
-    "fr": "Le compte est fermé à toute nouvelle commande jusqu'au règlement de la dette.",
+    "en": "We may close the account to new orders until the debt is settled.",
+    "es": "Podemos cerrar la cuenta a nuevos pedidos hasta que se salde la deuda.",
+    "it": "Possiamo chiudere il conto a nuovi ordini fino al saldo del debito.",
+    "fr": "Nous pouvons fermer le compte à toute nouvelle commande jusqu'au règlement de la dette.",
 }
 
 _CLAIMS: dict[str, object] = {
