@@ -16,7 +16,7 @@ from rich.console import Console
 from benchmarks.ground import FULL, QUICK, ground
 from benchmarks.results import Result, print_table
 
-ALL = ("evaluation",)
+ALL = ("planning", "rendering", "sending", "evaluation", "serving")
 
 
 async def run(names: list[str], *, quick: bool, million: bool, tell: Console) -> tuple[list[Result], list[str]]:
@@ -40,6 +40,12 @@ async def run(names: list[str], *, quick: bool, million: bool, tell: Console) ->
     return results, failed
 
 
+def wide(*, stderr: bool) -> Console:
+    """Return a console whose lines are not cut where nobody reads them at a terminal."""
+    out = Console(stderr=stderr)
+    return out if out.is_terminal else Console(stderr=stderr, width=160)
+
+
 def main() -> int:
     """Return 0 when all ran to their end and no floor is broken."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
@@ -48,10 +54,10 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON object last")
     parser.add_argument("--only", action="append", choices=ALL, help="run only this one; repeat the option for more")
     chosen = parser.parse_args()
-    tell = Console(stderr=True)
+    tell = wide(stderr=True)
     names = chosen.only or list(ALL)
     results, failed = asyncio.run(run(names, quick=chosen.quick, million=chosen.million, tell=tell))
-    print_table(results, Console(stderr=chosen.json), forgiving=chosen.quick)
+    print_table(results, wide(stderr=chosen.json), forgiving=chosen.quick)
     broken = [result.line.name for result in results if result.breaks_floor(forgiving=chosen.quick)]
     if broken:
         tell.print(f"Below the floor: {', '.join(broken)}", style="bold red")

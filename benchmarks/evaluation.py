@@ -22,7 +22,7 @@ _LIKE = ("action", "item_progress", "item_dunning", "claim", "message", "message
 
 # Days overdue select the step; a step is due that is higher than the last one; grouped by customer and currency; nothing on hold.
 _DUE = """
-with step (from_days, to_days, rank, code) as (values (1, 7, 10, '01'), (8, 14, 20, '02'), (15, 21, 30, '03'), (22, 29, 40, '04'), (30, 100000, 50, '05')),
+with step (from_days, to_days, rank, code) as (values (1, 7, 0, 'reminder'), (8, 14, 1, 'reminder'), (15, 21, 2, 'reminder'), (22, 29, 3, 'reminder'), (30, 100000, 4, 'reminder')),
 due as materialized (
   select i.customer_id, i.item_id, i.episode, i.currency, i.amount_minor - i.allocated_minor as open_minor, s.code, s.rank
     from item i
@@ -133,5 +133,5 @@ async def measure(ground: Ground) -> list[Result]:
         ground.notes.append(f"evaluation of {items} items: planned {planned:.2f} s, carried out {out:.2f} s, bare {at_best:.2f} s, copied {copied:.2f} s, again {again:.2f} s")
         evaluations.append((items / (planned + out), items / at_best))
         carried.append((items / out, items / copied))
-        seconds_passes.append((items / again, items / planned))
+        seconds_passes.append((items / again, items / (planned + out)))
     return [Result(EVALUATION, evaluations), Result(SECOND_PASS, seconds_passes), Result(CARRYING_OUT, carried)]

@@ -31,7 +31,9 @@ from dunning_cli.embedded import EmbeddedPostgres
 
 TODAY = dt.date(2026, 3, 2)
 MORNING = dt.datetime(2026, 3, 2, 9, 0, tzinfo=dt.UTC)
-KEYRING = Keyring.parse("b1:" + "5b" * 32)
+KEYRING_TEXT = "b1:" + "5b" * 32
+KEYRING = Keyring.parse(KEYRING_TEXT)
+TOP = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +74,10 @@ class Ground:
     sizes: Sizes
     folder: Path
     notes: list[str] = field(default_factory=list)
+    top: Path = TOP
 
     async def company(self, *, mode: tenancy.Mode = "test") -> Company:
-        """Make a tenant that may send, with the shipped claim phases in force; a test tenant's clock stands on a Monday morning."""
+        """Make a tenant that may send, with the shipped overdue reminder in force; a test tenant's clock stands on a Monday morning."""
         tenant_id = TenantId(new_id())
         async with self.database.transaction(tenant_id) as session:
             tenant = await tenancy.create_tenant(
@@ -84,7 +87,7 @@ class Ground:
             _, key = await tenancy.create_key(session, clock, tenant_id=tenant_id, actor="benchmark", name="all", scopes=list(SCOPES))
             await tenancy.switch_sending(session, clock, tenant_id=tenant_id, actor="benchmark", enabled=True)
             doors = ports.Ports(templates=PublishedTemplates(), places=places_in_scenario)
-            scenario, _ = await scenarios.install_shipped_scenario(session, clock, doors, tenant_id=tenant_id, actor="benchmark", code="claims")
+            scenario, _ = await scenarios.install_shipped_scenario(session, clock, doors, tenant_id=tenant_id, actor="benchmark", code="reminder")
             ledger_id = await data.insert_ledger(session, tenant_id, scenario.scenario_id)
         return Company(tenant_id, ledger_id, scenario.scenario_id, key)
 

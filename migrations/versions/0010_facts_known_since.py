@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -10,11 +12,22 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
+FILLED_BY_IMPORTS = ("customer", "customer_state", "contact", "document", "item", "receipt", "allocation", "import_row")
+GRANT_MAINTAIN = """
+do $$ begin
+  if current_setting('server_version_num')::int >= 170000 then
+    execute format('grant maintain on {tables} to %I', '{role}');
+  end if;
+end $$
+"""
 DATED = ("document", "document_version", "item", "allocation", "receipt")
 
 
 def upgrade() -> None:
     """Apply."""
+    # An import renews the planner's statistics of what it fills; older servers leave that to autovacuum.
+    role = os.environ.get("DUNNING_APP_ROLE", "dunning_app")
+    op.execute(GRANT_MAINTAIN.format(tables=", ".join(FILLED_BY_IMPORTS), role=role))
     for table in DATED:
         op.add_column(table, sa.Column("recorded_on", sa.Date(), server_default=sa.text("CURRENT_DATE"), nullable=False))
     for table in ("customer", "item"):

@@ -18,6 +18,14 @@ def upgrade() -> None:
     op.add_column("message", sa.Column("mailbox_full", sa.Integer(), server_default=sa.text("0"), nullable=False))
     op.add_column("message", sa.Column("retry_at", sa.DateTime(timezone=True), nullable=True))
     op.add_column("message", sa.Column("uncertain_at", sa.DateTime(timezone=True), nullable=True))
+    op.drop_index("message_due_idx", table_name="message")
+    op.create_index(
+        "message_due_idx",
+        "message",
+        ["tenant_id", "not_before", "message_id"],
+        unique=False,
+        postgresql_where=sa.text("state in ('ready', 'retry_wait')"),
+    )
     op.create_index(
         "message_ending_idx", "message", ["tenant_id", "valid_until"], unique=False, postgresql_where=sa.text("state in ('ready', 'retry_wait')")
     )
@@ -35,5 +43,7 @@ def downgrade() -> None:
     op.alter_column("relay_rate", "bucket_at", new_column_name="minute")
     op.drop_index("message_recipient_idx", table_name="message")
     op.drop_index("message_ending_idx", table_name="message")
+    op.drop_index("message_due_idx", table_name="message")
+    op.create_index("message_due_idx", "message", ["tenant_id", "not_before"], unique=False, postgresql_where=sa.text("state in ('ready', 'retry_wait')"))
     for column in ("uncertain_at", "retry_at", "mailbox_full", "failures", "address_sha256"):
         op.drop_column("message", column)

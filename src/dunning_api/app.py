@@ -13,7 +13,9 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
+from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
+from starlette.routing import compile_path
 
 import dunning_api.routes
 from dunning.kit.bell import Bell
@@ -68,8 +70,15 @@ def create_app(database: Database | None, settings: Settings, keyring: Keyring, 
     idempotency.install(app)
     middleware.install(app)
     v1 = Router(prefix="/v1")
+    routes_of_nouns: list[problems.NounRoute] = []
     for module in sorted(pkgutil.iter_modules(dunning_api.routes.__path__), key=lambda m: m.name):
-        v1.include_router(importlib.import_module(f"dunning_api.routes.{module.name}").router)
+        nouns: Router = importlib.import_module(f"dunning_api.routes.{module.name}").router
+        v1.include_router(nouns)
+        for route in nouns.routes:
+            if isinstance(route, APIRoute):
+                path = f"/v1{route.path}"
+                routes_of_nouns.append(problems.NounRoute(path, frozenset(route.methods or ()), compile_path(path)[0]))
+    app.state.routes_of_nouns = routes_of_nouns
     app.include_router(v1)
     app.include_router(health.router)
     app.include_router(portal_router)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
@@ -28,6 +30,20 @@ from dunning.kit.errors import (
 from dunning.kit.money import MoneyError
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class NounRoute:
+    """A path of the API with some of its methods."""
+
+    path: str
+    methods: frozenset[str]
+    pattern: re.Pattern[str]
+
+    def matches(self, path: str) -> bool:
+        """Tell whether a request's path is this one."""
+        return self.pattern.fullmatch(path) is not None
+
 
 STATUS_OF: tuple[tuple[type[DunningError], int], ...] = (
     (NotFound, 404),
@@ -124,11 +140,20 @@ def _validation(_request: Request, error: Exception) -> Response:
     return problem(422, "malformed", Malformed.title, detail, errors=errors)
 
 
-def _http(_request: Request, error: Exception) -> Response:
+def _allowed(request: Request) -> dict[str, str]:
+    """Return the `Allow` header of a path with all its methods: the framework names only those of the first route that has it."""
+    matching = [route for route in request.app.state.routes_of_nouns if route.matches(request.scope["path"])]
+    fixed = [route for route in matching if "{" not in route.path]
+    methods = {method for route in fixed or matching for method in route.methods}
+    return {"Allow": ", ".join(sorted(methods))} if methods else {}
+
+
+def _http(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     code = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 400: "bad_request"}.get(error.status_code, "http_error")
-    return problem(error.status_code, code, str(error.detail), str(error.detail), dict(error.headers or {}))
+    headers = dict(error.headers or {}) | (_allowed(request) if error.status_code == 405 else {})
+    return problem(error.status_code, code, str(error.detail), str(error.detail), headers)
 
 
 def _away(_request: Request, error: Exception) -> Response:

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import asyncpg
 
-from dunning.kit.database import AWAY
+from dunning.kit.database import AWAY, Session
 from dunning.kit.errors import DunningError
 from dunning.kit.faults import faultpoint
 from dunning.kit.ids import TenantId
@@ -18,6 +18,7 @@ from dunning.kit.logs import logger
 from dunning.messages import relay_store, store
 from dunning.messages.compose import Mail, compose
 from dunning.messages.dispatch import Batch, FenceResult, claim_batch, end_suppressed, pass_fence, recall, record_acceptance, record_failure, release
+from dunning.messages.ports import Ports
 from dunning.messages.relays import Connection, RelayLost, RelayRefused, Reply, Transport
 from dunning.messages.rules import (
     CIRCUIT_DELAYS,
@@ -36,6 +37,8 @@ CLAIM = 20
 """Messages leased at once by one connection."""
 RECORD_FOR_SECONDS = 660.0
 """How long a result that was read is offered to a database that is away: the grace of a shutdown."""
+TRANSIENT = (*AWAY, asyncpg.SerializationError, asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError)
+"""What the next try may not meet."""
 
 log = logger("dispatch")
 
@@ -254,18 +257,32 @@ class Dispatcher:
                 await relay_store.move_place(session, transport.name, row["recipient_domain"], row["counted_at"], transport.pace)
 
     async def _acceptance(self, batch: Batch, row: asyncpg.Record, reply: Reply, subject: str) -> None:
-        async with self._world.database.transaction(batch.tenant_id) as session:
-            await record_acceptance(session, batch.clock, self._world.ports, row, reply=reply, subject=subject)
+        await self._step(batch, row, lambda session, ports: record_acceptance(session, batch.clock, ports, row, reply=reply, subject=subject))
 
     async def _failure(self, batch: Batch, row: asyncpg.Record, decision: RetryDecision, reply: str | None) -> None:
-        async with self._world.database.transaction(batch.tenant_id) as session:
-            await record_failure(
-                session, batch.clock, self._world.ports, row, decision=decision, reply=reply, first_look_seconds=self.first_look_seconds
-            )
+        await self._step(
+            batch,
+            row,
+            lambda session, ports: record_failure(
+                session, batch.clock, ports, row, decision=decision, reply=reply, first_look_seconds=self.first_look_seconds
+            ),
+        )
 
     async def _suppressed(self, batch: Batch, row: asyncpg.Record) -> None:
-        async with self._world.database.transaction(batch.tenant_id) as session:
-            await end_suppressed(session, batch.clock, self._world.ports, row)
+        await self._step(batch, row, lambda session, ports: end_suppressed(session, batch.clock, ports, row))
+
+    async def _step(self, batch: Batch, row: asyncpg.Record, step: Callable[[Session, Ports], Awaitable[bool]]) -> None:
+        """Record a result with the collection's reaction; when the reaction fails for a reason of its own, record the result without it."""
+        world = self._world
+        try:
+            async with world.database.transaction(batch.tenant_id) as session:
+                await step(session, world.ports)
+        except TRANSIENT:
+            raise
+        except Exception:
+            log.exception("message.reaction_failed", tenant_id=batch.tenant_id, message_id=row["message_id"])
+            async with world.database.transaction(batch.tenant_id) as session:
+                await step(session, world.ports.without_reaction())
 
     async def _recall(self, batch: Batch, row: asyncpg.Record) -> None:
         async with self._world.database.transaction(batch.tenant_id) as session:
@@ -281,7 +298,7 @@ class Dispatcher:
         while True:
             try:
                 await write()
-            except (*AWAY, asyncpg.SerializationError, asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError) as error:
+            except TRANSIENT as error:
                 if time.monotonic() > give_up_at:
                     raise
                 log.warning("result.not_recorded_yet", tenant_id=batch.tenant_id, message_id=row["message_id"], error=type(error).__name__)

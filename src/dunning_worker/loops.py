@@ -15,6 +15,9 @@ from dunning.tenancy.due_work import Kind
 
 TENANTS_AT_ONCE = 4
 """Tenants of one kind that a process works on together; the next wait their turn, the longest waiting first."""
+LOOKED_AT_ONCE = 500
+REST_AFTER_NOTHING_SECONDS = 0.5
+"""A tenant whose work turned out to be nothing to do just now waits this long, so that it cannot keep the others waiting."""
 REST_AFTER_ERROR_SECONDS = 5.0
 
 log = logger("worker")
@@ -23,7 +26,7 @@ Job = Callable[[TenantId], Awaitable[int]]
 
 
 class Loop:
-    """Follows one kind of due work. A job answers how much it did; after 0 the tenant is left until the next poll."""
+    """Follows one kind of due work. A job answers how much it did. Whoever waits is served as soon as a place is free, not at the next poll."""
 
     def __init__(self, kind: Kind, job: Job, database: Database, stopping: asyncio.Event, poll_seconds: float) -> None:
         self.kind = kind
@@ -35,6 +38,7 @@ class Loop:
         self._poll = poll_seconds
         self._active: dict[TenantId, asyncio.Task[None]] = {}
         self._resting: dict[TenantId, float] = {}
+        self._more = False
 
     async def run(self) -> None:
         """Work until stopping is set, then let what is under way finish."""
@@ -60,22 +64,22 @@ class Loop:
                 wait.cancel()
 
     async def _look(self) -> None:
-        free = TENANTS_AT_ONCE - len(self._active)
-        if free <= 0:
-            return
         now = time.monotonic()
         self._resting = {tenant_id: until for tenant_id, until in self._resting.items() if until > now}
         async with self._database.across_tenants() as session:
-            tenants = await due_work.tenants_due(session, self.kind, limit=100)
-        for tenant_id in tenants:
-            if free and tenant_id not in self._active and tenant_id not in self._resting:
-                free -= 1
-                self._active[tenant_id] = asyncio.create_task(self._work(tenant_id))
+            tenants = await due_work.tenants_due(session, self.kind, limit=LOOKED_AT_ONCE)
+        waiting = [tenant_id for tenant_id in tenants if tenant_id not in self._active and tenant_id not in self._resting]
+        free = max(TENANTS_AT_ONCE - len(self._active), 0)
+        self._more = len(waiting) > free
+        for tenant_id in waiting[:free]:
+            self._active[tenant_id] = asyncio.create_task(self._work(tenant_id))
 
     async def _work(self, tenant_id: TenantId) -> None:
         done = 0
         try:
             done = await self._job(tenant_id)
+            if not done:
+                self._resting[tenant_id] = time.monotonic() + min(REST_AFTER_NOTHING_SECONDS, self._poll)
         except AWAY as error:
             log.warning("database.away", kind=self.kind, error=type(error).__name__)
             self._resting[tenant_id] = time.monotonic() + min(REST_AFTER_ERROR_SECONDS, self._poll)
@@ -85,7 +89,7 @@ class Loop:
             self._resting[tenant_id] = time.monotonic() + REST_AFTER_ERROR_SECONDS
         finally:
             del self._active[tenant_id]
-            if done:
+            if done or self._more:
                 self.woken.set()
 
 

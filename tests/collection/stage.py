@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import httpx
@@ -156,7 +156,8 @@ class Stage:
             source="test", park_refused=False,
         )  # fmt: skip
         assert found[0].outcome == "created", found
-        return await session.value("select receipt_id from receipt where tenant_id = $1 and external_id = $2", self.tenant_id, external_id)
+        receipt_id: UUID = await session.value("select receipt_id from receipt where tenant_id = $1 and external_id = $2", self.tenant_id, external_id)
+        return receipt_id
 
     async def payment_returns(self, receipt_id: UUID) -> None:
         """Let the bank take a payment back."""
@@ -166,12 +167,12 @@ class Stage:
 
     async def hold(self, *, customer_id: UUID | None = None, item_id: UUID | None = None, until_on: dt.date | None = None, reason: str = "talks") -> UUID:
         """Set a hold on an item, a customer, or the ledger."""
-        scope = "item" if item_id else "customer" if customer_id else "ledger"
+        scope: Literal["ledger", "customer", "item"] = "item" if item_id else "customer" if customer_id else "ledger"
         async with self.tenant.database.transaction(self.tenant_id) as session:
             made = await holds.set_hold(
-                session, await self.tenant.clock(), tenant_id=self.tenant_id, actor="test", ledger_id=self.ledger_id, scope=scope,
-                customer_id=customer_id, item_id=item_id, reason=reason, comment=None, from_on=None, until_on=until_on,
-            )  # type: ignore[arg-type]  # fmt: skip
+                session, await self.tenant.clock(), tenant_id=self.tenant_id, actor="test", scope=scope,
+                object_id=item_id or customer_id or self.ledger_id, reason=reason, comment=None, from_on=None, until_on=until_on,
+            )  # fmt: skip
         return made.hold_id
 
     async def today(self) -> dt.date:
@@ -191,20 +192,20 @@ class Stage:
         answer = await self.api.post(f"/v1/ledgers/{self.ledger_id}/runs", json=body, headers={"Idempotency-Key": str(new_id())})
         assert answer.status_code == 202, answer.text
         await self.plan()
-        return await self.get(f"/runs/{answer.json()['run_id']}")
+        return dict(await self.get(f"/runs/{answer.json()['run_id']}"))
 
     async def remind(self) -> dict[str, Any]:
         """Launch a run that goes out at once, and send."""
         run = await self.launch(commit_at_once=True)
         await self.settle()
-        return await self.get(f"/runs/{run['run_id']}")
+        return dict(await self.get(f"/runs/{run['run_id']}"))
 
     async def advance(self, **by: Any) -> dict[str, Any]:
         """Walk the clock forward and let the worker do what comes on the way."""
         answer = await self.api.post("/v1/test-clock/advance", json=by)
         assert answer.status_code == 202, answer.text
         await walk.work_on_walks(self.world, self.tenant_id)
-        done = await self.get(f"/test-clock/walks/{answer.json()['walk_id']}")
+        done: dict[str, Any] = await self.get(f"/test-clock/walks/{answer.json()['walk_id']}")
         assert done["state"] == "done", done
         return done
 
@@ -226,7 +227,7 @@ class Stage:
 
     async def action(self, action_id: str) -> dict[str, Any]:
         """Return one action with its parts."""
-        return await self.get(f"/actions/{action_id}")
+        return dict(await self.get(f"/actions/{action_id}"))
 
     async def accepted(self) -> list[str]:
         """Return step code and recipient of every mail to a customer that left, in order."""

@@ -23,9 +23,8 @@ from tests.faults.child import Orders, ended, paused_or_ended, start, start_queu
 from tests.messages.rows import SimplePorts, lay_ground, queue, states
 from tests.messages.workbench import smtp_to, world_with
 
-pytestmark = pytest.mark.faults
-
 FULL = os.environ.get("DUNNING_FAULTS") == "full"
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600 if FULL else 300)]
 SEED = int(os.environ.get("DUNNING_SEED", "0")) or random.SystemRandom().randrange(1, 1_000_000)
 BEHAVIOURS = (
     "ok",

@@ -23,9 +23,8 @@ from tests.faults.checker import check
 from tests.messages.rows import Ground, SimplePorts, lay_ground, queue, states
 from tests.messages.workbench import smtp_to, world_with
 
-pytestmark = pytest.mark.faults
-
 FULL = os.environ.get("DUNNING_FAULTS") == "full"
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600 if FULL else 300)]
 RESTARTS = 200 if FULL else 4
 CUTS = 500 if FULL else 25
 SEED = int(os.environ.get("DUNNING_SEED", "0")) or random.SystemRandom().randrange(1, 1_000_000)

@@ -25,9 +25,8 @@ from tests.faults.checker import check
 from tests.messages.rows import SimplePorts, lay_ground, queue, states
 from tests.messages.workbench import smtp_to, world_with
 
-pytestmark = pytest.mark.faults
-
 FULL = os.environ.get("DUNNING_FAULTS") == "full"
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600 if FULL else 300)]
 POLL_SECONDS = 10.0 if FULL else 1.0
 MESSAGES = 1000 if FULL else 90
 SLACK_SECONDS = 1.5

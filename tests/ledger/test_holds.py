@@ -6,7 +6,9 @@ import datetime as dt
 async def test_a_hold_ends_by_itself_after_its_last_day(books, tenant):
     """B-13, C-15: scope, reason, end; listed."""
     customer = await books.customer("C-1", language="it")
-    made = await books.api.post("/v1/holds", json={"scope": "customer", "object_id": customer["customer_id"], "reason": "payment_in_flight", "until_on": "2026-03-04"})
+    made = await books.api.post(
+        "/v1/holds", json={"scope": "customer", "object_id": customer["customer_id"], "reason": "payment_in_flight", "until_on": "2026-03-04"}
+    )
     assert made.status_code == 201
     for day, count in (("2026-03-01", 0), ("2026-03-02", 1), ("2026-03-04", 1), ("2026-03-05", 0)):
         found = (await books.api.get("/v1/holds", params={"in_force_on": day})).json()["data"]
@@ -18,7 +20,8 @@ async def test_a_released_hold_stays_in_the_list_and_is_released_once(books, oth
     hold = (await books.api.post("/v1/holds", json={"scope": "customer", "object_id": customer["customer_id"], "reason": "management"})).json()
     assert (await other_api.delete(f"/v1/holds/{hold['hold_id']}")).status_code == 404
     released = await books.api.delete(f"/v1/holds/{hold['hold_id']}")
-    assert (released.status_code, released.json()["released_by"]) == (200, "key:all")
+    assert released.status_code == 200
+    assert released.json()["released_by"].startswith("key:")
     assert (await books.api.delete(f"/v1/holds/{hold['hold_id']}")).status_code == 409
     assert [h["hold_id"] for h in (await books.api.get("/v1/holds")).json()["data"]] == [hold["hold_id"]]
 

@@ -54,7 +54,7 @@ async def test_an_iban_with_a_typing_mistake_is_named(api):
 
 async def test_a_change_needs_the_version_that_was_read(api):
     books = await make_ledger(api)
-    assert (await api.patch(books.path, json={"nightly_at": "05:00"})).status_code == 422
+    assert (await api.patch(books.path, json={"nightly_at": "05:00"})).status_code == 428
     changed = await api.patch(books.path, json={"nightly_at": "05:00"}, headers={"If-Match": '"1"'})
     assert (changed.status_code, changed.headers["etag"], changed.json()["nightly_at"]) == (200, '"2"', "05:00")
     late = await api.patch(books.path, json={"nightly_at": "04:00"}, headers={"If-Match": '"1"'})

@@ -12,7 +12,7 @@ from uuid import UUID
 from dunning.kit.clock import Clock
 from dunning.kit.database import Database, ReadSession, Session
 from dunning.kit.ids import TenantId, new_id
-from dunning.messages.ports import ClaimRow, OutgoingMessage, Outcome, Ports, Send, Stop
+from dunning.messages.ports import ClaimRow, Outcome, OutgoingMessage, Ports, Send, Stop
 from dunning.messages.queue import NewMessage, queue_messages
 from dunning.tenancy import service as tenancy
 from tests.messages import claims
@@ -21,7 +21,7 @@ CONTENTS = {
     "en": {
         "subject": "Reminder {{claim_number}}",
         "text": "Dear {{customer_name}},\n\n{{items_list}}\n\n{{link_url}}\n",
-        "html": "<p>Dear {{customer_name}}</p>{{items_list}}<p><a href=\"{{link_url}}\">Read</a></p>",
+        "html": '<p>Dear {{customer_name}}</p>{{items_list}}<p><a href="{{link_url}}">Read</a></p>',
     }
 }
 
@@ -36,7 +36,15 @@ class Ground:
     customers: list[UUID] = field(default_factory=list)
 
 
-async def lay_ground(session: Session, tenant_id: TenantId, *, time_zone: str = "Europe/Madrid", send_from: str = "00:00", send_until: str = "23:59") -> Ground:
+async def lay_ground(
+    session: Session,
+    tenant_id: TenantId,
+    *,
+    time_zone: str = "Europe/Madrid",
+    send_from: str = "00:00",
+    send_until: str = "23:59",
+    contents: dict[str, Any] | None = None,
+) -> Ground:
     """Insert a ledger and a published template."""
     ledger_id, template_id = new_id(), new_id()
     await session.execute(
@@ -56,14 +64,14 @@ async def lay_ground(session: Session, tenant_id: TenantId, *, time_zone: str = 
         tenant_id,
         template_id,
         str(template_id),
-        CONTENTS,
+        contents or CONTENTS,
     )
     await session.execute(
         """insert into template_version (tenant_id, template_id, version, contents, content_sha256, published_by)
            values ($1, $2, 1, $3, '\\x00', 'test')""",
         tenant_id,
         template_id,
-        CONTENTS,
+        contents or CONTENTS,
     )
     return Ground(tenant_id, ledger_id, template_id)
 

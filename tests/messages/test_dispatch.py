@@ -11,10 +11,10 @@ import pytest
 from dunning.kit.database import Database
 from dunning.kit.ids import new_id
 from dunning.messages import relay_store
-from dunning_worker.jobs.dispatch import dispatch_tenant, drain_tenant
 from dunning.tenancy import service as tenancy
+from dunning_worker.jobs.dispatch import dispatch_tenant, drain_tenant
 from tests.conftest import TenantWorld, make_tenant
-from tests.fakes.behaviours import Behaviour, by_local_part, first_times
+from tests.fakes.behaviours import by_local_part, first_times
 from tests.fakes.relay import Relay
 from tests.messages.rows import Ground, SimplePorts, lay_ground, queue, states
 from tests.messages.workbench import end_rest, make_retries_due, smtp_to, world_with
@@ -133,6 +133,32 @@ async def test_an_unknown_address_is_suppressed_and_nothing_more_is_sent_to_it(l
     assert (await row_of(live, second))["state"] == "suppressed"
     assert doors.outcomes[-1] == (second, "suppressed", "address_suppressed")
     assert len(doors.fences) == 0
+
+
+async def test_an_address_suppressed_between_claim_and_fence_gets_nothing(live: TenantWorld, relay: Relay, relay_name: str):
+    """Promises 9: the list is read at the claim and again in the fence."""
+    from dunning.messages import suppressions
+    from dunning.messages.addresses import address_digest
+
+    doors = SimplePorts()
+    world = world_with(live.database, doors, smtp_to(relay.port))
+    ground = await ground_of(live)
+    (message_id,) = await queued(live, ground, "ok.1@acme.example", relay="smtp")
+    let_pass = doors.fence
+
+    async def complains_meanwhile(session, clock, message):
+        await suppressions.suppress(
+            session, live.tenant_id, channel="email", address_sha256=address_digest("ok.1@acme.example"), cause="complaint", message_id=None
+        )
+        return await let_pass(session, clock, message)
+
+    from dataclasses import replace
+
+    world.ports = replace(world.ports, fence=complains_meanwhile)
+    await drain_tenant(world, live.tenant_id)
+    assert (await row_of(live, message_id))["state"] == "suppressed"
+    assert not relay.accepted
+    assert doors.outcomes == [(message_id, "suppressed", "address_suppressed")]
 
 
 @pytest.mark.parametrize("behaviour", ["greylist", "dot-452", "mailbox-full"])
@@ -376,3 +402,24 @@ async def test_queueing_the_same_message_twice_queues_it_once(tenant: TenantWorl
         assert await original(session, tenant.tenant_id, [again]) == []
         await session.execute("update message set state = 'cancelled' where message_id = $1", captured[0].message_id)
         assert await original(session, tenant.tenant_id, [again]) == [again.message_id]
+
+
+async def test_a_result_is_recorded_even_when_the_collection_fails_to_react_to_it(live: TenantWorld, relay: Relay, relay_name: str):
+    """D2: a fault above must not turn a reply that was read into a question for a person; the feed tells what is left to do."""
+    from dunning_worker.world import World
+
+    doors = SimplePorts()
+    world: World = world_with(live.database, doors, smtp_to(relay.port))
+    from dataclasses import replace
+
+    async def broken(session, clock, message, outcome):
+        await session.execute("select 1 / 0")
+
+    world.ports = replace(world.ports, on_outcome=broken)
+    ground = await ground_of(live)
+    sent, refused = await queued(live, ground, "ok.1@acme.example", "rcpt-unknown.1@acme.example", relay="smtp")
+    await drain_tenant(world, live.tenant_id)
+    ends = await states(live.database, live.tenant_id)
+    assert (ends[sent], ends[refused]) == ("accepted", "rejected")
+    told = await live.rows("select data from event where kind = 'message.reaction_failed' order by event_id")
+    assert [row["data"]["outcome"] for row in told] == ["accepted", "rejected"]

@@ -287,7 +287,7 @@ async def finish_operation(session: Session, tenant_id: TenantId, action_id: Act
             """update operation_record set state = 'done', result = result || $4, actor = $5, done_at = clock_timestamp()
                 where tenant_id = $1 and action_id = $2 and operation_no = $3 and state = 'waiting'""",
             tenant_id, action_id, operation_no, dict(note), actor,
-        )  # fmt: skip
+        )
     )
 
 

@@ -84,7 +84,7 @@ def compose(
             Row(
                 item.id, choice.episode, choice.version, choice.step_code, choice.repeat_no, item.currency, amount_minor, item.open_minor,
                 item.due_on >= today, choice.counted_from,
-            )  # fmt: skip
+            )
         )
     if top is None:
         return Composition(None, tuple(dropped), {})

@@ -170,7 +170,7 @@ class _Desk:
         self.made.claims.append(
             NewClaim(
                 claim_id, going.customer_id, going.action_id, number, going.replaces_id, language, mode, data, going.facts_version, deadline_on, scene.today
-            )  # fmt: skip
+            )
         )
         self.made.standings[going.action_id] = Standing(
             standing.state, standing.reason, standing.task_kind, standing.task_text, deadline_on, mode

@@ -186,7 +186,7 @@ async def write_despatch(session: Session, clock: Clock, scene: Scene, made: des
         NewActivity(
             customer_id=claim.customer_id, action_id=claim.action_id, kind="claim_issued", text=None,
             data={"claim_id": claim.claim_id, "claim_no": claim.data["claim_no"], "step_code": claim.data["step"]["code"]},
-        )  # fmt: skip
+        )
         for claim in made.claims
     ]
     effects.events += [
@@ -208,7 +208,7 @@ def progress_rows(customer_id: CustomerId, action_id: ActionId, action: Action, 
             scenario_version=row.version, step_code=row.step_code, repeat_no=row.repeat_no, state="pending", reason=None, action_id=action_id,
             open_minor=row.open_minor, completed_on=None,
             counted_from_on=None if row.counted_from is None else dt.date.fromordinal(row.counted_from),
-        )  # fmt: skip
+        )
         for row in action.rows
     ]
     return rows + [
@@ -216,7 +216,7 @@ def progress_rows(customer_id: CustomerId, action_id: ActionId, action: Action, 
             customer_id=customer_id, item_id=UUID(str(skip.item_id)), episode=skip.episode, scenario_id=UUID(str(skip.scenario_id)),
             scenario_version=skip.version, step_code=skip.step_code, repeat_no=0, state="pending", reason=skip.reason.value, action_id=action_id,
             open_minor=None, completed_on=None, counted_from_on=None,
-        )  # fmt: skip
+        )
         for skip in skips
     ]
 

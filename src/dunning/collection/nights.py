@@ -98,8 +98,9 @@ async def run_night(session: Session, clock: Clock, *, tenant_id: TenantId, ledg
 
 
 async def tidy_up(session: Session, clock: Clock, *, tenant_id: TenantId, ledger_id: LedgerId, outbound: Outbound) -> int:
-    """Do a batch of what a day brings beside the run: end settled tasks, carry out approved actions whose day has come, begin operations whose
-    deadline has passed. Return how much was done; again until 0.
+    """Do a batch of what a day brings beside the run and return how much was done; again until 0.
+
+    Tasks whose items are all settled end, and operations that wait for a stated deadline to pass begin.
     """
     ledger = await ledger_store.ledger_of(session, tenant_id, ledger_id)
     if ledger is None:

@@ -37,7 +37,7 @@ async def insert_run(
                values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
                on conflict (tenant_id, ledger_id) where not dry_run and state in ('queued', 'planning', 'proposed', 'committing') do nothing""",
             tenant_id, run_id, ledger_id, kind, local_date, dry_run, commit_at_once, content_mode, filters, actor, business_at,
-        )  # fmt: skip
+        )
     )
 
 
@@ -204,7 +204,7 @@ async def exclude(session: Session, tenant_id: TenantId, run_id: RunId, customer
             """update run_customer set excluded = $4, excluded_by = case when $4 then $5 end, excluded_because = case when $4 then $6 end
                 where tenant_id = $1 and run_id = $2 and customer_id = $3""",
             tenant_id, run_id, customer_id, excluded, actor, reason,
-        )  # fmt: skip
+        )
     )
 
 

@@ -26,8 +26,20 @@ if TYPE_CHECKING:
 
     Connection = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
 
-AWAY = (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, asyncpg.AdminShutdownError)
-"""What is raised when the server cannot be reached or went away in the middle."""
+AWAY = (
+    OSError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+)
+"""What is raised when the server cannot be reached or went away in the middle.
+
+The driver's internal error is among them: a server that ends says so between two statements, and the next statement of that connection,
+sent before its socket is closed, finds the driver still reading that farewell.
+"""
 
 statement_log: ContextVar[list[str] | None] = ContextVar("statement_log", default=None)
 """When a test puts a list here, every statement is appended to it: the assertion on query counts."""

@@ -35,7 +35,7 @@ async def contacts_of(session: ReadSession, tenant_id: TenantId, customer_ids: S
     """Return the contacts of some customers, by external id."""
     rows = await session.rows(
         f"""select {", ".join(_COLUMNS)} from contact where tenant_id = $1 and customer_id = any ($2::uuid[])
-             order by customer_id, external_id""",  # noqa: S608  # fixed words
+             order by customer_id, external_id""",  # fixed words
         tenant_id,
         customer_ids,
     )

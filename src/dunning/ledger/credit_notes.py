@@ -38,9 +38,7 @@ async def set_against_corrected(
                 if take > 0:
                     left[credit.item_id] -= take
                     left[item.item_id] -= take
-                    added.append(
-                        NewEntry("credit", item.item_id, item.episode, item.currency, take, credit.document_on, credit_item_id=credit.item_id)
-                    )
+                    added.append(NewEntry("credit", item.item_id, item.episode, item.currency, take, credit.document_on, credit_item_id=credit.item_id))
     await entries.add_entries(session, tenant_id, added, recorded_on=recorded_on, actor=actor)
 
 

@@ -94,9 +94,7 @@ def _columns(values: Sequence[CustomerValues]) -> list[list[Any]]:
     return [[getattr(v, name) for v in values] for name in _WRITTEN]
 
 
-async def known_customers(
-    session: ReadSession, tenant_id: TenantId, ledger_id: LedgerId, external_ids: Sequence[str]
-) -> dict[str, tuple[CustomerId, bytes]]:
+async def known_customers(session: ReadSession, tenant_id: TenantId, ledger_id: LedgerId, external_ids: Sequence[str]) -> dict[str, tuple[CustomerId, bytes]]:
     """Return id and content hash of the customers with these external ids."""
     rows = await session.rows(
         "select external_id, customer_id, content_sha256 from customer where tenant_id = $1 and ledger_id = $2 and external_id = any ($3::text[])",
@@ -128,7 +126,7 @@ async def insert_customers(session: Session, tenant_id: TenantId, ledger_id: Led
               select $1, $2, c.* from unnest({_ARRAYS}) as c
               on conflict (tenant_id, ledger_id, external_id) do nothing returning customer_id
             )
-            insert into customer_state (tenant_id, ledger_id, customer_id) select $1, $2, customer_id from made returning customer_id""",  # noqa: S608
+            insert into customer_state (tenant_id, ledger_id, customer_id) select $1, $2, customer_id from made returning customer_id""",
         tenant_id,
         ledger_id,
         *_columns(values),
@@ -154,7 +152,7 @@ async def update_customers(session: Session, tenant_id: TenantId, ledger_id: Led
         f"""update customer c set ({", ".join(names)}) = row({", ".join("v." + n for n in names)}),
                    version = c.version + 1, updated_at = clock_timestamp()
               from unnest({_ARRAYS}) as v({", ".join(_WRITTEN)})
-             where c.tenant_id = $1 and c.ledger_id = $2 and c.customer_id = v.customer_id""",  # noqa: S608  # fixed words
+             where c.tenant_id = $1 and c.ledger_id = $2 and c.customer_id = v.customer_id""",  # fixed words
         tenant_id,
         ledger_id,
         *_columns(values),
@@ -209,7 +207,7 @@ async def customers_named(
                  and ($4::text is null or c.name_search ~>~ $4 or (c.name_search = $4 and c.customer_id > $5))
                order by c.name_search using ~<~, c.customer_id limit $6) as n
             join lateral ({_SELECT} where c.tenant_id = $1 and c.customer_id = n.customer_id) as q on true
-           order by n.name_search using ~<~, n.customer_id""",  # noqa: S608  # fixed words
+           order by n.name_search using ~<~, n.customer_id""",  # fixed words
         tenant_id,
         ledger_id,
         prefix,

@@ -32,9 +32,7 @@ def content_hash(stated: BaseModel) -> bytes:
     return hashlib.sha256(stated.model_dump_json(exclude_defaults=True).encode()).digest()
 
 
-async def put_customers(
-    session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, ledger: Ledger, rows: Sequence[CustomerRow]
-) -> list[RowOutcome]:
+async def put_customers(session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, ledger: Ledger, rows: Sequence[CustomerRow]) -> list[RowOutcome]:
     """Create or change customers by their external ids and say for each what became of it.
 
     Unchanged ones touch nothing. One that names an unknown group is parked. Setting the same content twice is one change.
@@ -47,9 +45,7 @@ async def put_customers(
     return answers
 
 
-async def _put_distinct(
-    session: Session, clock: Clock, tenant_id: TenantId, actor: str, ledger: Ledger, rows: Sequence[CustomerRow]
-) -> list[RowOutcome]:
+async def _put_distinct(session: Session, clock: Clock, tenant_id: TenantId, actor: str, ledger: Ledger, rows: Sequence[CustomerRow]) -> list[RowOutcome]:
     today = local_date(clock.now(), ledger.time_zone)
     groups = await customer_store.group_ids(session, tenant_id, ledger.ledger_id, sorted({r.group_code for r in rows if r.group_code}))
     scenario_ids = sorted({r.scenario_id for r in rows if r.scenario_id})

@@ -80,9 +80,7 @@ _ARRAYS = (
 )
 
 
-async def known_documents(
-    session: ReadSession, tenant_id: TenantId, ledger_id: LedgerId, external_ids: Sequence[str]
-) -> dict[str, KnownDocument]:
+async def known_documents(session: ReadSession, tenant_id: TenantId, ledger_id: LedgerId, external_ids: Sequence[str]) -> dict[str, KnownDocument]:
     """Return what is known of the documents with these external ids."""
     if not external_ids:
         return {}
@@ -96,14 +94,12 @@ async def known_documents(
     return {row["external_id"]: KnownDocument(*list(row.values())[1:]) for row in rows}
 
 
-async def insert_documents(
-    session: Session, tenant_id: TenantId, ledger_id: LedgerId, values: Sequence[DocumentValues], recorded_on: dt.date
-) -> int:
+async def insert_documents(session: Session, tenant_id: TenantId, ledger_id: LedgerId, values: Sequence[DocumentValues], recorded_on: dt.date) -> int:
     """Insert documents and return how many were new; external ids that another has taken are left out."""
     return await session.execute(
         f"""insert into document (tenant_id, ledger_id, recorded_on, {", ".join(_WRITTEN)})
             select $1, $2, $3, d.* from unnest({_ARRAYS}) as d
-            on conflict (tenant_id, ledger_id, external_id) do nothing""",  # noqa: S608  # fixed words
+            on conflict (tenant_id, ledger_id, external_id) do nothing""",  # fixed words
         tenant_id,
         ledger_id,
         recorded_on,
@@ -119,26 +115,24 @@ async def archive_documents(session: Session, tenant_id: TenantId, document_ids:
                   (to_jsonb(d) - '{tenant_id,content_sha256}'::text[]) || jsonb_build_object('items', coalesce(i.items, '[]')),
                   d.value_on, d.recorded_on, d.updated_at
              from document d
-             left join lateral (
-               select jsonb_agg(jsonb_build_object('item_id', item_id, 'external_id', external_id, 'amount_minor', amount_minor, 'due_on', due_on,
-                                                   'state', state) order by instalment) as items
-                 from item where tenant_id = $1 and document_id = d.document_id) i on true
+             left join (
+               select document_id, jsonb_agg(jsonb_build_object('item_id', item_id, 'external_id', external_id, 'amount_minor', amount_minor,
+                                                                'due_on', due_on, 'state', state) order by instalment) as items
+                 from item where tenant_id = $1 and document_id = any ($2::uuid[]) group by document_id) i on i.document_id = d.document_id
             where d.tenant_id = $1 and d.document_id = any ($2::uuid[])""",
         tenant_id,
         document_ids,
     )
 
 
-async def update_documents(
-    session: Session, tenant_id: TenantId, ledger_id: LedgerId, values: Sequence[DocumentValues], recorded_on: dt.date
-) -> None:
+async def update_documents(session: Session, tenant_id: TenantId, ledger_id: LedgerId, values: Sequence[DocumentValues], recorded_on: dt.date) -> None:
     """Write documents stated anew, each with a new version."""
     names = _WRITTEN[3:]
     await session.execute(
         f"""update document d set ({", ".join(names)}) = row({", ".join("v." + n for n in names)}),
                    recorded_on = $3, version = d.version + 1, updated_at = clock_timestamp()
               from unnest({_ARRAYS}) as v({", ".join(_WRITTEN)})
-             where d.tenant_id = $1 and d.ledger_id = $2 and d.document_id = v.document_id""",  # noqa: S608  # fixed words
+             where d.tenant_id = $1 and d.ledger_id = $2 and d.document_id = v.document_id""",  # fixed words
         tenant_id,
         ledger_id,
         recorded_on,
@@ -148,14 +142,12 @@ async def update_documents(
 
 async def forget_content(session: Session, tenant_id: TenantId, document_ids: Sequence[UUID]) -> None:
     """Forget the hash of documents whose open amount was changed by something else, so that the same statement counts as news again."""
-    await session.execute(
-        "update document set content_sha256 = '' where tenant_id = $1 and document_id = any ($2::uuid[])", tenant_id, document_ids
-    )
+    await session.execute("update document set content_sha256 = '' where tenant_id = $1 and document_id = any ($2::uuid[])", tenant_id, document_ids)
 
 
 async def document_of(session: ReadSession, tenant_id: TenantId, document_id: DocumentId) -> Document | None:
     """Return one document."""
-    row = await session.row(f"select {_COLUMNS} from document where tenant_id = $1 and document_id = $2", tenant_id, document_id)  # noqa: S608
+    row = await session.row(f"select {_COLUMNS} from document where tenant_id = $1 and document_id = $2", tenant_id, document_id)
     return None if row is None else Document(**dict(row))
 
 
@@ -177,7 +169,7 @@ async def documents_after(
             values.append(value)
             conditions.append(f"{condition} ${len(values)}")
     rows = await session.rows(
-        f"select {_COLUMNS} from document where {' and '.join(conditions)} order by document_id limit {int(limit)}",  # noqa: S608  # fixed words
+        f"select {_COLUMNS} from document where {' and '.join(conditions)} order by document_id limit {int(limit)}",  # fixed words
         *values,
     )
     return [Document(**dict(row)) for row in rows]
@@ -234,7 +226,7 @@ async def unmentioned_sums(
                    count(*) filter (where not mentioned)::int as closing_count,
                    coalesce(sum(open_minor) filter (where not mentioned), 0)::bigint as closing_minor
               from (select i.currency, i.amount_minor - i.allocated_minor as open_minor, {_MENTIONED} as mentioned from item i where {_SCOPE}) o
-             group by currency order by currency""",  # noqa: S608  # fixed words
+             group by currency order by currency""",  # fixed words
         tenant_id,
         ledger_id,
         mentioned,
@@ -249,7 +241,7 @@ async def unmentioned_items(
     """Return item, document and customer of open items in a scope whose documents are not mentioned."""
     rows = await session.rows(
         f"""select i.item_id, i.document_id, i.customer_id from item i where {_SCOPE} and not {_MENTIONED}
-             order by i.customer_id, i.item_id limit $5""",  # noqa: S608  # fixed words
+             order by i.customer_id, i.item_id limit $5""",  # fixed words
         tenant_id,
         ledger_id,
         mentioned,

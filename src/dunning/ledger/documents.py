@@ -26,9 +26,8 @@ from dunning.ledger.rows import DocumentRow
 from dunning.ledger.rules import direction_of
 from dunning.ledger.stated_documents import ERP, FixedForDocument, Restated, document_values, new_item, opening_of
 
-async def put_documents(
-    session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, ledger: Ledger, rows: Sequence[DocumentRow]
-) -> list[RowOutcome]:
+
+async def put_documents(session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, ledger: Ledger, rows: Sequence[DocumentRow]) -> list[RowOutcome]:
     """Create or change documents by their external ids and say for each what became of it.
 
     Unchanged ones touch nothing. One that names an unknown customer, or corrects an unknown invoice, is parked. Raises `OverAllocated` or a
@@ -42,9 +41,7 @@ async def put_documents(
     return answers
 
 
-async def _put_distinct(
-    session: Session, clock: Clock, tenant_id: TenantId, actor: str, ledger: Ledger, rows: Sequence[DocumentRow]
-) -> list[RowOutcome]:
+async def _put_distinct(session: Session, clock: Clock, tenant_id: TenantId, actor: str, ledger: Ledger, rows: Sequence[DocumentRow]) -> list[RowOutcome]:
     today = local_date(clock.now(), ledger.time_zone)
     hashes = [content_hash(row) for row in rows]
     customers = await progress_of_customers(session, tenant_id, ledger.ledger_id, sorted({row.customer_external_id for row in rows}))
@@ -83,9 +80,7 @@ async def _put_distinct(
             answers.append(RowOutcome("changed", present.document_id))
 
     made = await _create(session, clock, tenant_id, actor, ledger, today, new, customers)
-    refused = await restating.restate(
-        session, clock, tenant_id=tenant_id, actor=actor, ledger=ledger, today=today, restated=restated, customers=customers
-    )
+    refused = await restating.restate(session, clock, tenant_id=tenant_id, actor=actor, ledger=ledger, today=today, restated=restated, customers=customers)
     if refused:
         by_document = {answer.object_id: n for n, answer in enumerate(answers)}
         for document_id, answer in refused.items():
@@ -175,7 +170,5 @@ async def _create(
     void = {document_id for row, _, document_id, _ in new if row.state == "void"}
     await item_store.set_void(session, tenant_id, [item.item_id for item in items if item.document_id in void])
     if stated:
-        await blocks.put_blocks(
-            session, clock, tenant_id=tenant_id, actor=actor, ledger_id=ledger.ledger_id, today=today, stated=stated, fresh=True
-        )
+        await blocks.put_blocks(session, clock, tenant_id=tenant_id, actor=actor, ledger_id=ledger.ledger_id, today=today, stated=stated, fresh=True)
     return [NewEvent("document.created", "document", v.document_id, CustomerId(v.customer_id)) for v in values]

@@ -138,9 +138,7 @@ async def _lock_receipts(session: Session, tenant_id: TenantId, deltas: dict[UUI
 
 
 async def _lock_items(session: Session, tenant_id: TenantId, deltas: dict[UUID, int]) -> None:
-    await session.execute(
-        "select 1 from item where tenant_id = $1 and item_id = any ($2::uuid[]) order by item_id for no key update", tenant_id, list(deltas)
-    )
+    await session.execute("select 1 from item where tenant_id = $1 and item_id = any ($2::uuid[]) order by item_id for no key update", tenant_id, list(deltas))
 
 
 async def _count_receipts(session: Session, tenant_id: TenantId, deltas: dict[UUID, int]) -> int:
@@ -179,7 +177,7 @@ async def live_entries_of_items(session: ReadSession, tenant_id: TenantId, item_
             union
             select {_COLUMNS}, a.recorded_at from allocation a
              where a.tenant_id = $1 and a.credit_item_id = any ($2::uuid[]) and {_NOT_REVERSED}
-             order by recorded_at desc, allocation_id desc""",  # noqa: S608  # fixed words only
+             order by recorded_at desc, allocation_id desc""",  # fixed words only
         tenant_id,
         item_ids,
     )
@@ -190,7 +188,7 @@ async def live_entries_of_receipts(session: ReadSession, tenant_id: TenantId, re
     """Return the entries that spend some receipts, newest first."""
     rows = await session.rows(
         f"""select {_COLUMNS} from allocation a where a.tenant_id = $1 and a.receipt_id = any ($2::uuid[]) and {_NOT_REVERSED}
-             order by a.recorded_at desc, a.allocation_id desc""",  # noqa: S608  # fixed words only
+             order by a.recorded_at desc, a.allocation_id desc""",  # fixed words only
         tenant_id,
         receipt_ids,
     )

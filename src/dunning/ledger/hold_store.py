@@ -53,7 +53,7 @@ async def insert_holds(session: Session, tenant_id: TenantId, holds: Sequence[Ho
 
 async def hold_of(session: ReadSession, tenant_id: TenantId, hold_id: HoldId) -> Hold | None:
     """Return one hold."""
-    row = await session.row(f"select {_COLUMNS} from hold where tenant_id = $1 and hold_id = $2", tenant_id, hold_id)  # noqa: S608  # fixed words
+    row = await session.row(f"select {_COLUMNS} from hold where tenant_id = $1 and hold_id = $2", tenant_id, hold_id)  # fixed words
     return None if row is None else _hold(row)
 
 
@@ -74,7 +74,7 @@ async def holds_after(
              where tenant_id = $1 and ($2::uuid is null or hold_id > $2)
                and ($4::uuid is null or ledger_id = $4) and ($5::uuid is null or customer_id = $5) and ($6::uuid is null or item_id = $6)
                and ($7::date is null or (released_at is null and from_on <= $7 and (until_on is null or until_on >= $7)))
-             order by hold_id limit $3""",  # noqa: S608  # fixed words
+             order by hold_id limit $3""",  # fixed words
         tenant_id,
         after,
         limit,
@@ -90,7 +90,7 @@ async def release_holds(session: Session, tenant_id: TenantId, hold_ids: Sequenc
     """Release those of the holds that are not released and return them."""
     rows = await session.rows(
         f"""update hold set released_at = $3, released_by = $4
-             where tenant_id = $1 and hold_id = any ($2::uuid[]) and released_at is null returning {_COLUMNS}""",  # noqa: S608  # fixed words
+             where tenant_id = $1 and hold_id = any ($2::uuid[]) and released_at is null returning {_COLUMNS}""",  # fixed words
         tenant_id,
         hold_ids,
         at,
@@ -103,7 +103,7 @@ async def stated_holds_of(session: ReadSession, tenant_id: TenantId, customer_id
     """Return the unreleased holds that came with customers and items, of some customers."""
     rows = await session.rows(
         f"""select {_COLUMNS} from hold
-             where tenant_id = $1 and customer_id = any ($2::uuid[]) and origin = 'stated' and released_at is null""",  # noqa: S608  # fixed words
+             where tenant_id = $1 and customer_id = any ($2::uuid[]) and origin = 'stated' and released_at is null""",  # fixed words
         tenant_id,
         customer_ids,
     )
@@ -115,7 +115,7 @@ async def set_holds_of(session: ReadSession, tenant_id: TenantId, ledger_id: Led
     rows = await session.rows(
         f"""select {_COLUMNS} from hold
              where tenant_id = $1 and ledger_id = $2 and origin = 'set' and released_at is null
-               and (scope = 'ledger' or customer_id = any ($3::uuid[]))""",  # noqa: S608  # fixed words
+               and (scope = 'ledger' or customer_id = any ($3::uuid[]))""",  # fixed words
         tenant_id,
         ledger_id,
         customer_ids,

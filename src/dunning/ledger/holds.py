@@ -148,9 +148,7 @@ async def release_holds(session: Session, clock: Clock, *, tenant_id: TenantId, 
     return released
 
 
-async def put_hold_rows(
-    session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, ledger: Ledger, rows: Sequence[HoldRow]
-) -> list[RowOutcome]:
+async def put_hold_rows(session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, ledger: Ledger, rows: Sequence[HoldRow]) -> list[RowOutcome]:
     """Set holds stated in a file; one that is in force in the same words already is `unchanged`, one on something unknown is parked."""
     customers = await customer_store.ids_of(session, tenant_id, ledger.ledger_id, [r.customer_external_id for r in rows if r.customer_external_id])
     items = await item_store.ids_of(session, tenant_id, ledger.ledger_id, [r.item_external_id for r in rows if r.item_external_id])
@@ -228,9 +226,7 @@ async def _ledger(session: ReadSession, tenant_id: TenantId, ledger_id: LedgerId
     return ledger
 
 
-async def _object(
-    session: ReadSession, tenant_id: TenantId, scope: str, object_id: UUID
-) -> tuple[Ledger, CustomerId | None, ItemId | None]:
+async def _object(session: ReadSession, tenant_id: TenantId, scope: str, object_id: UUID) -> tuple[Ledger, CustomerId | None, ItemId | None]:
     if scope == "ledger":
         return await _ledger(session, tenant_id, LedgerId(object_id)), None, None
     if scope == "customer":

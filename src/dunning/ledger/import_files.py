@@ -27,9 +27,7 @@ BOM = b"\xef\xbb\xbf"
 class Applier(Protocol):
     """Writes many stated objects of one kind and says for each what became of it."""
 
-    def __call__(
-        self, session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, ledger: Ledger, rows: Sequence[Any]
-    ) -> Awaitable[list[RowOutcome]]:
+    def __call__(self, session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, ledger: Ledger, rows: Sequence[Any]) -> Awaitable[list[RowOutcome]]:
         """Write the rows in the caller's transaction."""
         ...
 
@@ -87,30 +85,29 @@ def read_rows(content: bytes, shape: FileShape, kinds: Mapping[str, KindOfRow]) 
         msg = "The file is empty."
         raise WrongShape(msg)
     wanted = [kind for kind in kinds.values() if shape.kind in {kind.plural, "mixed"}]
-    return _csv_rows(content, shape, wanted[0]) if shape.format == "csv" else _json_rows(content, wanted)
-
-
-def _json_rows(content: bytes, kinds: Sequence[KindOfRow]) -> Iterator[FileRow]:
-    adapters = {kind.name: TypeAdapter(kind.model) for kind in kinds}
-    only = kinds[0].name if len(kinds) == 1 else None
+    if shape.format == "csv":
+        return _csv_rows(content, shape, wanted[0])
+    adapters = {kind.name: TypeAdapter(kind.model) for kind in wanted}
+    only = wanted[0].name if len(wanted) == 1 else None
     _check_json_shape(content, adapters, only)
+    return _json_rows(content, adapters, only)
+
+
+def _json_rows(content: bytes, adapters: Mapping[str, TypeAdapter[Any]], only: str | None) -> Iterator[FileRow]:
     row_no = 0
     for line in io.BytesIO(content):
         text = line.strip()
         if not text:
             continue
         row_no += 1
-        name = only
+        name = only or _kind_named(text) or ""
+        if name not in adapters:
+            yield _bad_row(row_no, name, text, "kind", f"expected one of {', '.join(adapters)}")
+            continue
         try:
-            if only is None:
-                name = _kind_named(text)
-            if name not in adapters:
-                yield _bad_row(row_no, name or "", text, "kind", f"expected one of {', '.join(adapters)}")
-                continue
             stated = adapters[name].validate_json(text)
         except ValidationError as error:
-            field, message = first_fault(error)
-            yield _bad_row(row_no, name or "", text, field, message)
+            yield _bad_row(row_no, name, text, *first_fault(error))
             continue
         yield FileRow(row_no, name, stated, getattr(stated, "external_id", None), "")
 
@@ -205,15 +202,15 @@ def _csv_objects(reader: Any, header: list[str], shape: FileShape, adapter: Type
 
 
 def _csv_object(row_no: int, cells: list[str], header: list[str], shape: FileShape, adapter: TypeAdapter[Any], kind: KindOfRow) -> FileRow:
-    raw = shape.delimiter.join(cells).encode("utf-8", "replace").decode()[:RAW_KEPT]
+    raw = storable(shape.delimiter.join(cells))[:RAW_KEPT]
     if len(cells) != len(header):
         return FileRow(row_no, kind.name, None, None, raw, None, f"has {len(cells)} cells, the header {len(header)}")
     named = {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
-    external_id = named.get("external_id") or None
+    external_id = storable(named.get("external_id", ""))[:200] or None
     for name, cell in named.items():
         if any("\udc80" <= c <= "\udcff" for c in cell):
             message = f"is not {shape.encoding} text: save the file as UTF-8, or repeat with encoding=windows-1252"
-            return FileRow(row_no, kind.name, None, None, raw, name, message)
+            return FileRow(row_no, kind.name, None, external_id, raw, name, message)
     stated: dict[str, Any] = {}
     for name, cell in named.items():
         if cell:
@@ -260,6 +257,10 @@ def first_fault(error: ValidationError) -> tuple[str, str]:
 def _bad_row(row_no: int, kind: str, text: bytes, field: str, message: str) -> FileRow:
     found = _object_of(text)
     external_id = found.get("external_id") if found is not None else None
-    kept = str(external_id)[:200].replace("\x00", "") if isinstance(external_id, str) else None
-    raw = text[:RAW_KEPT].decode("utf-8", "replace").replace("\x00", "")
-    return FileRow(row_no, kind, None, kept, raw, field or None, message)
+    named = storable(external_id)[:200] if isinstance(external_id, str) else None
+    return FileRow(row_no, storable(kind)[:60], None, named, storable(text[:RAW_KEPT].decode("utf-8", "replace")), storable(field) or None, message)
+
+
+def storable(text: str) -> str:
+    """Return text as the database can keep it: without NUL, and without halves of characters."""
+    return text.replace("\x00", "").encode("utf-8", "replace").decode()

@@ -23,21 +23,15 @@ def _same(*names: str) -> dict[str, tuple[str, ...]]:
     return {name: (name,) for name in names}
 
 
-async def _apply_customers(
-    session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, ledger: Ledger, rows: Sequence[Any]
-) -> list[RowOutcome]:
+async def _apply_customers(session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, ledger: Ledger, rows: Sequence[Any]) -> list[RowOutcome]:
     return await customers.put_customers(session, clock, tenant_id=tenant_id, actor=actor, ledger=ledger, rows=rows)
 
 
-async def _apply_documents(
-    session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, ledger: Ledger, rows: Sequence[Any]
-) -> list[RowOutcome]:
+async def _apply_documents(session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, ledger: Ledger, rows: Sequence[Any]) -> list[RowOutcome]:
     return await documents.put_documents(session, clock, tenant_id=tenant_id, actor=actor, ledger=ledger, rows=rows)
 
 
-async def _apply_holds(
-    session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, ledger: Ledger, rows: Sequence[Any]
-) -> list[RowOutcome]:
+async def _apply_holds(session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, ledger: Ledger, rows: Sequence[Any]) -> list[RowOutcome]:
     return await holds.put_hold_rows(session, clock, tenant_id=tenant_id, actor=actor, ledger=ledger, rows=rows)
 
 

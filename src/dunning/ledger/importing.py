@@ -20,13 +20,14 @@ from dunning.kit.database import Session
 from dunning.kit.errors import DunningError
 from dunning.kit.ids import CustomerId, ImportId, TenantId
 from dunning.kit.money import format_minor
-from dunning.ledger import document_store, entries, import_store, ledger_store, ledgers
+from dunning.ledger import customer_store, document_store, entries, import_store, ledger_store, ledgers
 from dunning.ledger.customer_state import facts_changed, lock_customers
 from dunning.ledger.entries import NewEntry
-from dunning.ledger.import_files import FileRow, FileShape, KindOfRow, WrongShape, read_rows
+from dunning.ledger.import_files import FileRow, FileShape, KindOfRow, WrongShape, read_rows, storable
 from dunning.ledger.import_store import Import, RowRecord
 from dunning.ledger.ledger_store import Ledger
 from dunning.ledger.outcomes import RowOutcome
+from dunning.ledger.rows import CustomerRow
 from dunning.ledger.rules import Closing, closes_too_much
 
 ORDER = ("customer", "document", "receipt", "hold")
@@ -53,14 +54,12 @@ async def check(session: Session, *, tenant_id: TenantId, imported: Import, cont
         if imported.options["control_totals"]:
             state, error = await _check_totals(session, tenant_id, imported, rows, kinds)
     except WrongShape as wrong:
-        state, error = "failed", str(wrong)
+        state, error = "failed", storable(str(wrong))
     await import_store.set_state(session, tenant_id, imported.import_id, state, error)
     return state
 
 
-async def _check_totals(
-    session: Session, tenant_id: TenantId, imported: Import, rows: Iterable[FileRow], kinds: Kinds
-) -> tuple[str, str | None]:
+async def _check_totals(session: Session, tenant_id: TenantId, imported: Import, rows: Iterable[FileRow], kinds: Kinds) -> tuple[str, str | None]:
     found: dict[str, int] = {}
     mentioned: list[str] = []
     customers: set[str] = set()
@@ -90,9 +89,7 @@ async def _check_totals(
     return await _check_closing(session, tenant_id, imported, mentioned, sorted(customers))
 
 
-async def _check_closing(
-    session: Session, tenant_id: TenantId, imported: Import, mentioned: Sequence[str], customers: Sequence[str]
-) -> tuple[str, str | None]:
+async def _check_closing(session: Session, tenant_id: TenantId, imported: Import, mentioned: Sequence[str], customers: Sequence[str]) -> tuple[str, str | None]:
     ledger = await ledgers.ledger_of(session, tenant_id=tenant_id, ledger_id=imported.ledger_id)
     sums = await document_store.unmentioned_sums(session, tenant_id, imported.ledger_id, mentioned, _scope(imported, customers))
     closings = [Closing(s.currency, s.closing_count, s.closing_minor, s.open_count, s.open_minor) for s in sums]
@@ -115,6 +112,7 @@ async def apply_rows(
 ) -> None:
     """Apply one batch and move `next_row` past it. With `one_by_one` each row stands in a savepoint, so that only what is wrong is refused."""
     ledger = await ledgers.ledger_of(session, tenant_id=tenant_id, ledger_id=imported.ledger_id)
+    await _lock_named(session, tenant_id, ledger, [row.stated for row in rows if row.stated is not None])
     outcomes: dict[int, RowOutcome] = {}
     for name in ORDER:
         found = [row for row in rows if row.kind == name and row.stated is not None]
@@ -130,6 +128,13 @@ async def apply_rows(
     for row in rows:
         count(counts, row.kind or "unknown", outcomes[row.row_no].outcome, 1, _amount(kinds, row))
     await import_store.set_counts(session, tenant_id, imported.import_id, rows[-1].row_no + 1, counts)
+
+
+async def _lock_named(session: Session, tenant_id: TenantId, ledger: Ledger, stated: Iterable[Any]) -> None:
+    """Lock all customers that rows name at once: the kinds of a batch are applied one after another, and locks are taken in one order only."""
+    named = {getattr(one, "customer_external_id", None) or (one.external_id if isinstance(one, CustomerRow) else None) for one in stated}
+    known = await customer_store.ids_of(session, tenant_id, ledger.ledger_id, sorted(name for name in named if name is not None))
+    await lock_customers(session, tenant_id, known.values())
 
 
 async def _apply(
@@ -181,17 +186,14 @@ async def close_unmentioned(
     customer_ids = {CustomerId(customer_id) for _, _, customer_id in found}
     await lock_customers(session, tenant_id, customer_ids)
     items = await document_store.open_items_again(session, tenant_id, [item_id for item_id, _, _ in found])
-    closing = [
-        NewEntry("erp_adjustment", i.item_id, i.episode, i.currency, i.open_minor, today, reason="missing in the snapshot") for i in items
-    ]
+    closing = [NewEntry("erp_adjustment", i.item_id, i.episode, i.currency, i.open_minor, today, reason="missing in the snapshot") for i in items]
     await entries.add_entries(session, tenant_id, closing, recorded_on=today, actor=imported.actor)
     await document_store.forget_content(session, tenant_id, sorted({i.document_id for i in items}))
     await facts_changed(session, tenant_id, customer_ids, today)
     made = [NewEvent("item.closed", "item", i.item_id, CustomerId(i.customer_id), {"because": "missing in the snapshot"}) for i in items]
     await events.record_many(session, clock, tenant_id=tenant_id, actor=imported.actor, events=made)
     records = [
-        RowRecord(imported.next_row + n, "item", i.external_id, None, None, "closed", None, "missing in the snapshot", None)
-        for n, i in enumerate(items)
+        RowRecord(imported.next_row + n, "item", i.external_id, None, None, "closed", None, "missing in the snapshot", None) for n, i in enumerate(items)
     ]
     await import_store.insert_rows(session, tenant_id, imported.ledger_id, imported.import_id, records)
     for i in items:
@@ -217,19 +219,19 @@ async def finish(session: Session, clock: Clock, *, tenant_id: TenantId, importe
     )
 
 
-async def retry_parked(
-    session: Session, clock: Clock, *, tenant_id: TenantId, imported: Import, kinds: Kinds, limit: int, one_by_one: bool = False
-) -> int:
+async def retry_parked(session: Session, clock: Clock, *, tenant_id: TenantId, imported: Import, kinds: Kinds, limit: int, one_by_one: bool = False) -> int:
     """Try again parked rows of the ledger, of any import, whose missing object has come; return how many. Each ends, or waits for another object."""
     ready = await import_store.ready_rows(session, tenant_id, imported.ledger_id, limit)
     if not ready:
         return 0
     ledger = await ledgers.ledger_of(session, tenant_id=tenant_id, ledger_id=imported.ledger_id)
     settled: list[tuple[ImportId, RowRecord]] = []
+    parsed = {(import_id, row.row_no): kinds[row.kind].model.model_validate(row.content) for import_id, row in ready}
+    await _lock_named(session, tenant_id, ledger, parsed.values())
     for name in ORDER:
         found = [(import_id, row) for import_id, row in ready if row.kind == name]
         for part in [[pair] for pair in found] if one_by_one else [found] if found else []:
-            stated = [kinds[name].model.model_validate(row.content) for _, row in part]
+            stated = [parsed[import_id, row.row_no] for import_id, row in part]
             answers = await _apply(session, clock, tenant_id, imported.actor, ledger, kinds[name], stated, guarded=one_by_one)
             for (import_id, row), answer, one in zip(part, answers, stated, strict=True):
                 after = row._replace(outcome=answer.outcome, field=answer.field, message=answer.message, waits_for=answer.waits_for)

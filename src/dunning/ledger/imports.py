@@ -77,9 +77,7 @@ class Wanted:
     encoding: str = "utf-8"
 
 
-async def receive_import(
-    session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, ledger_id: LedgerId, wanted: Wanted, upload: Upload
-) -> Import:
+async def receive_import(session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, ledger_id: LedgerId, wanted: Wanted, upload: Upload) -> Import:
     """Keep a file for the worker and return its import. Nothing of it is applied yet; sending the same file again applies it again, harmlessly.
 
     Raises `Malformed` for options that do not go together, `SnapshotRefused` where the ledger counts receipts.
@@ -156,17 +154,13 @@ async def import_of(session: ReadSession, *, tenant_id: TenantId, import_id: Imp
     return found
 
 
-async def imports_after(
-    session: ReadSession, *, tenant_id: TenantId, ledger_id: LedgerId, before: UUID | None, limit: int
-) -> list[Import]:
+async def imports_after(session: ReadSession, *, tenant_id: TenantId, ledger_id: LedgerId, before: UUID | None, limit: int) -> list[Import]:
     """Return the imports of a ledger, newest first; raise `NotFound` for an unknown ledger."""
     await ledgers.ledger_of(session, tenant_id=tenant_id, ledger_id=ledger_id)
     return await import_store.imports_after(session, tenant_id, ledger_id, before, limit)
 
 
-async def rows_after(
-    session: ReadSession, *, tenant_id: TenantId, import_id: ImportId, outcome: str | None, after: int, limit: int
-) -> list[RowRecord]:
+async def rows_after(session: ReadSession, *, tenant_id: TenantId, import_id: ImportId, outcome: str | None, after: int, limit: int) -> list[RowRecord]:
     """Return what became of an import's rows, past a row number; raise `NotFound`."""
     await import_of(session, tenant_id=tenant_id, import_id=import_id)
     return await import_store.rows_after(session, tenant_id, import_id, [outcome] if outcome else None, after, limit)
@@ -218,7 +212,5 @@ async def _locked(session: Session, tenant_id: TenantId, import_id: ImportId) ->
     return found
 
 
-async def _record(
-    session: Session, clock: Clock, tenant_id: TenantId, actor: str, import_id: ImportId, kind: str, data: Mapping[str, Any]
-) -> None:
+async def _record(session: Session, clock: Clock, tenant_id: TenantId, actor: str, import_id: ImportId, kind: str, data: Mapping[str, Any]) -> None:
     await events.record(session, clock, tenant_id=tenant_id, kind=kind, subject_kind="import", subject_id=import_id, actor=actor, data=data)

@@ -138,15 +138,13 @@ def _item(row: Any) -> Item:
     return Item(**dict(row))
 
 
-async def insert_items(
-    session: Session, tenant_id: TenantId, ledger_id: LedgerId, items: Sequence[NewItem], recorded_on: dt.date
-) -> None:
+async def insert_items(session: Session, tenant_id: TenantId, ledger_id: LedgerId, items: Sequence[NewItem], recorded_on: dt.date) -> None:
     """Insert items in one statement."""
     await session.execute(
         f"""insert into item (tenant_id, ledger_id, recorded_on, {", ".join(NewItem._fields)})
             select $1, $2, $3, i.* from unnest($4::uuid[], $5::uuid[], $6::uuid[], $7::int[], $8::text[], $9::text[], $10::text[], $11::text[],
                    $12::date[], $13::date[], $14::date[], $15::text[], $16::bigint[], $17::bigint[], $18::text[], $19::text[], $20::date[],
-                   $21::text[], $22::uuid[], $23::date[]) as i""",  # noqa: S608  # fixed words
+                   $21::text[], $22::uuid[], $23::date[]) as i""",  # fixed words
         tenant_id,
         ledger_id,
         recorded_on,
@@ -165,7 +163,7 @@ async def change_items(session: Session, tenant_id: TenantId, changes: Sequence[
               from unnest($2::uuid[], $3::int[], $4::text[], $5::date[], $6::date[], $7::date[], $8::bigint[], $9::text[], $10::text[], $11::date[],
                           $12::text[], $13::uuid[], $14::date[], $15::text[], $16::boolean[], $17::boolean[])
                    as v({", ".join(ItemChange._fields)})
-             where i.tenant_id = $1 and i.item_id = v.item_id""",  # noqa: S608  # fixed words
+             where i.tenant_id = $1 and i.item_id = v.item_id""",  # fixed words
         tenant_id,
         *zip(*changes, strict=True),
     )
@@ -204,15 +202,13 @@ async def set_policy(session: Session, tenant_id: TenantId, item_id: ItemId, pol
 
 async def clear_over_settled(session: Session, tenant_id: TenantId, item_id: ItemId) -> None:
     """Take an item off the list of those that were settled by more than their document came to say."""
-    await session.execute(
-        "update item set over_settled = false, updated_at = clock_timestamp() where tenant_id = $1 and item_id = $2", tenant_id, item_id
-    )
+    await session.execute("update item set over_settled = false, updated_at = clock_timestamp() where tenant_id = $1 and item_id = $2", tenant_id, item_id)
 
 
 async def stored_items_of(session: ReadSession, tenant_id: TenantId, document_ids: Sequence[UUID]) -> dict[UUID, list[StoredItem]]:
     """Return the items of some documents by document, in the order of their instalments."""
     rows = await session.rows(
-        f"""select {_STORED} from item where tenant_id = $1 and document_id = any ($2::uuid[]) order by document_id, instalment, item_id""",  # noqa: S608
+        f"""select {_STORED} from item where tenant_id = $1 and document_id = any ($2::uuid[]) order by document_id, instalment, item_id""",
         tenant_id,
         document_ids,
     )
@@ -222,9 +218,7 @@ async def stored_items_of(session: ReadSession, tenant_id: TenantId, document_id
     return found
 
 
-async def ids_of(
-    session: ReadSession, tenant_id: TenantId, ledger_id: LedgerId, external_ids: Sequence[str]
-) -> dict[str, tuple[ItemId, CustomerId]]:
+async def ids_of(session: ReadSession, tenant_id: TenantId, ledger_id: LedgerId, external_ids: Sequence[str]) -> dict[str, tuple[ItemId, CustomerId]]:
     """Return the ids of items and their customers by the items' external ids."""
     if not external_ids:
         return {}
@@ -263,7 +257,7 @@ async def items_named(
             union all
             select 'document', d.external_id, i.* from document d
               join lateral ({_OPEN} where tenant_id = $1 and document_id = d.document_id and state = 'posted') i on true
-             where d.tenant_id = $1 and d.ledger_id = $2 and d.external_id = any ($5::text[])""",  # noqa: S608  # fixed words
+             where d.tenant_id = $1 and d.ledger_id = $2 and d.external_id = any ($5::text[])""",  # fixed words
         tenant_id,
         ledger_id,
         item_ids,
@@ -341,9 +335,7 @@ async def items_after(session: ReadSession, tenant_id: TenantId, wanted: ItemFil
     return [_item(row) for row in rows]
 
 
-async def items_changed_after(
-    session: ReadSession, tenant_id: TenantId, ledger_id: LedgerId, since: dt.datetime, after: UUID, limit: int
-) -> list[Item]:
+async def items_changed_after(session: ReadSession, tenant_id: TenantId, ledger_id: LedgerId, since: dt.datetime, after: UUID, limit: int) -> list[Item]:
     """Return items of a ledger changed by themselves or by a reminder after (instant, id), in that order.
 
     Changes of transactions that may still commit are left for the next call, so that a reader who goes on from the last row misses none.
@@ -363,7 +355,7 @@ async def items_changed_after(
               order by at, item_id limit $5
             )
             select q.* from changed c join lateral ({_SELECT} where i.tenant_id = $1 and i.item_id = c.item_id) q on true
-             where c.at < (select at from settled_until) order by c.at, c.item_id""",  # noqa: S608  # fixed words
+             where c.at < (select at from settled_until) order by c.at, c.item_id""",  # fixed words
         tenant_id,
         ledger_id,
         since,

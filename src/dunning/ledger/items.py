@@ -35,17 +35,13 @@ async def items_after(session: ReadSession, *, tenant_id: TenantId, wanted: Item
     return await item_store.items_after(session, tenant_id, wanted, after, limit)
 
 
-async def items_changed_after(
-    session: ReadSession, *, tenant_id: TenantId, ledger_id: LedgerId, since: dt.datetime, after: UUID, limit: int
-) -> list[Item]:
+async def items_changed_after(session: ReadSession, *, tenant_id: TenantId, ledger_id: LedgerId, since: dt.datetime, after: UUID, limit: int) -> list[Item]:
     """Return items of a ledger changed after (instant, id), by themselves or by a reminder, in that order; nothing that commits late is missed."""
     await ledgers.ledger_of(session, tenant_id=tenant_id, ledger_id=ledger_id)
     return await item_store.items_changed_after(session, tenant_id, ledger_id, since, after, limit)
 
 
-async def set_policy(
-    session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, item_id: ItemId, policy: str, scenario_id: UUID | None
-) -> Item:
+async def set_policy(session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, item_id: ItemId, policy: str, scenario_id: UUID | None) -> Item:
     """Decide for one item whether it inherits, follows a scenario or is never reminded; the same decision again changes nothing."""
     item = await item_of(session, tenant_id=tenant_id, item_id=item_id)
     if scenario_id is not None and not await ledger_store.known_scenarios(session, tenant_id, [scenario_id]):
@@ -108,14 +104,10 @@ async def documents_after(
     await ledgers.ledger_of(session, tenant_id=tenant_id, ledger_id=ledger_id)
     if customer_id is not None:
         await customers.customer_of(session, tenant_id=tenant_id, customer_id=CustomerId(customer_id))
-    return await document_store.documents_after(
-        session, tenant_id, after, limit, ledger_id=ledger_id, customer_id=customer_id, external_id=external_id
-    )
+    return await document_store.documents_after(session, tenant_id, after, limit, ledger_id=ledger_id, customer_id=customer_id, external_id=external_id)
 
 
-async def versions_of(
-    session: ReadSession, *, tenant_id: TenantId, document_id: DocumentId, before: int | None, limit: int
-) -> list[DocumentVersion]:
+async def versions_of(session: ReadSession, *, tenant_id: TenantId, document_id: DocumentId, before: int | None, limit: int) -> list[DocumentVersion]:
     """Return what a document said before each change, newest first."""
     await document_of(session, tenant_id=tenant_id, document_id=document_id)
     return await document_store.versions_of(session, tenant_id, document_id, before, limit)

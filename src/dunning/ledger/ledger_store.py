@@ -52,11 +52,32 @@ class Ledger:
 
 
 _COLUMNS = ", ".join(f.name for f in fields(Ledger))
-SETTINGS = (
-    "name time_zone country subdivision language sender_name sender_email reply_to bank_accounts link_target crm_url balance_source run_mode"
-    " nightly_at send_from send_until send_on_closed_days freshness_limit_hours closing_limit_percent undo_seconds return_hold_days challenge"
-    " policy scenario_id"
-).split()
+SETTINGS = [
+    "name",
+    "time_zone",
+    "country",
+    "subdivision",
+    "language",
+    "sender_name",
+    "sender_email",
+    "reply_to",
+    "bank_accounts",
+    "link_target",
+    "crm_url",
+    "balance_source",
+    "run_mode",
+    "nightly_at",
+    "send_from",
+    "send_until",
+    "send_on_closed_days",
+    "freshness_limit_hours",
+    "closing_limit_percent",
+    "undo_seconds",
+    "return_hold_days",
+    "challenge",
+    "policy",
+    "scenario_id",
+]
 """Columns that a caller may set at any time; `balance_source` only while the ledger has no documents."""
 
 
@@ -66,28 +87,26 @@ def _ledger(row: Any) -> Ledger:
 
 async def ledger_of(session: ReadSession, tenant_id: TenantId, ledger_id: LedgerId) -> Ledger | None:
     """Return one ledger."""
-    row = await session.row(f"select {_COLUMNS} from ledger where tenant_id = $1 and ledger_id = $2", tenant_id, ledger_id)  # noqa: S608  # fixed words
+    row = await session.row(f"select {_COLUMNS} from ledger where tenant_id = $1 and ledger_id = $2", tenant_id, ledger_id)  # fixed words
     return None if row is None else _ledger(row)
 
 
 async def ledger_for_change(session: Session, tenant_id: TenantId, ledger_id: LedgerId) -> Ledger | None:
     """Return one ledger with its row locked, so that two changes follow each other."""
     row = await session.row(
-        f"select {_COLUMNS} from ledger where tenant_id = $1 and ledger_id = $2 for no key update",  # noqa: S608  # fixed words
+        f"select {_COLUMNS} from ledger where tenant_id = $1 and ledger_id = $2 for no key update",  # fixed words
         tenant_id,
         ledger_id,
     )
     return None if row is None else _ledger(row)
 
 
-async def ledgers_after(
-    session: ReadSession, tenant_id: TenantId, after: UUID | None, limit: int, external_id: str | None
-) -> list[Ledger]:
+async def ledgers_after(session: ReadSession, tenant_id: TenantId, after: UUID | None, limit: int, external_id: str | None) -> list[Ledger]:
     """Return ledgers past an id, by id."""
     rows = await session.rows(
         f"""select {_COLUMNS} from ledger
              where tenant_id = $1 and ($2::uuid is null or ledger_id > $2) and ($4::text is null or external_id = $4)
-             order by ledger_id limit $3""",  # noqa: S608  # fixed words
+             order by ledger_id limit $3""",  # fixed words
         tenant_id,
         after,
         limit,
@@ -102,7 +121,7 @@ async def insert_ledger(session: Session, tenant_id: TenantId, ledger_id: Ledger
     columns = ", ".join(names)
     places = ", ".join(f"${n}" for n in range(3, len(names) + 3))
     count = await session.execute(
-        f"insert into ledger (tenant_id, ledger_id, {columns}) values ($1, $2, {places})"  # noqa: S608  # names from a fixed list
+        f"insert into ledger (tenant_id, ledger_id, {columns}) values ($1, $2, {places})"  # names from a fixed list
         " on conflict (tenant_id, external_id) do nothing",
         tenant_id,
         ledger_id,
@@ -116,7 +135,7 @@ async def update_ledger(session: Session, tenant_id: TenantId, ledger_id: Ledger
     names = [name for name in SETTINGS if name in values]
     sets = "".join(f", {name} = ${n}" for n, name in enumerate(names, 3))
     await session.execute(
-        f"update ledger set version = version + 1, revision = revision + 1, updated_at = clock_timestamp(){sets}"  # noqa: S608  # fixed list
+        f"update ledger set version = version + 1, revision = revision + 1, updated_at = clock_timestamp(){sets}"  # fixed list
         " where tenant_id = $1 and ledger_id = $2",
         tenant_id,
         ledger_id,
@@ -138,9 +157,7 @@ async def has_documents(session: ReadSession, tenant_id: TenantId, ledger_id: Le
 
 async def raise_complete_as_of(session: Session, tenant_id: TenantId, ledger_id: LedgerId, at: dt.datetime) -> None:
     """State that all facts up to an instant have been given; an earlier statement than the stored one changes nothing."""
-    await session.execute(
-        "update ledger set complete_as_of = greatest(complete_as_of, $3) where tenant_id = $1 and ledger_id = $2", tenant_id, ledger_id, at
-    )
+    await session.execute("update ledger set complete_as_of = greatest(complete_as_of, $3) where tenant_id = $1 and ledger_id = $2", tenant_id, ledger_id, at)
 
 
 async def known_scenarios(session: ReadSession, tenant_id: TenantId, scenario_ids: list[UUID]) -> set[UUID]:

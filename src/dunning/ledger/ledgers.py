@@ -40,27 +40,25 @@ async def create_ledger(session: Session, clock: Clock, *, tenant_id: TenantId, 
     if not await ledger_store.insert_ledger(session, tenant_id, ledger_id, values):
         msg = f"A ledger with external_id {values['external_id']} exists. Change that one with PATCH, or take another external_id."
         raise ExternalIdTaken(msg)
-    await events.record(
-        session, clock, tenant_id=tenant_id, kind="ledger.created", subject_kind="ledger", subject_id=ledger_id, actor=actor
-    )
+    await events.record(session, clock, tenant_id=tenant_id, kind="ledger.created", subject_kind="ledger", subject_id=ledger_id, actor=actor)
     # The nightly hour of a new or changed ledger must be looked at by the schedule.
     await due_work.ring(session, tenant_id, "schedule")
     return await ledger_of(session, tenant_id=tenant_id, ledger_id=ledger_id)
 
 
 async def update_ledger(
-    session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, ledger_id: LedgerId, expected_version: int, **values: Any
+    session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, ledger_id: LedgerId, expected_version: int | None, **values: Any
 ) -> Ledger:
     """Change the given settings and have all customers planned again.
 
-    Raises `PreconditionFailed` when the ledger is no longer at `expected_version`, `BalanceSourceFixed` once documents exist. Settings that are
+    Raises `PreconditionFailed` when the ledger is no longer at `expected_version` (None: whatever it is), `BalanceSourceFixed` once documents exist. Settings that are
     all as they were change nothing.
     """
     ledger = await ledger_store.ledger_for_change(session, tenant_id, ledger_id)
     if ledger is None:
         noun = "ledger"
         raise NotFound(noun)
-    if ledger.version != expected_version:
+    if expected_version is not None and ledger.version != expected_version:
         msg = f"The ledger is at version {ledger.version}, not {expected_version}. Read it again and repeat the change on what it says now."
         raise PreconditionFailed(msg, version=ledger.version)
     # Some settings are judged together, so the stored ones fill what was not given.
@@ -98,16 +96,12 @@ async def ledger_of(session: ReadSession, *, tenant_id: TenantId, ledger_id: Led
     return ledger
 
 
-async def ledgers_after(
-    session: ReadSession, *, tenant_id: TenantId, after: UUID | None, limit: int, external_id: str | None = None
-) -> list[Ledger]:
+async def ledgers_after(session: ReadSession, *, tenant_id: TenantId, after: UUID | None, limit: int, external_id: str | None = None) -> list[Ledger]:
     """Return ledgers past an id, by id; with an external id, that one or none."""
     return await ledger_store.ledgers_after(session, tenant_id, after, limit, external_id)
 
 
-async def state_freshness(
-    session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, ledger_id: LedgerId, complete_as_of: dt.datetime
-) -> Ledger:
+async def state_freshness(session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, ledger_id: LedgerId, complete_as_of: dt.datetime) -> Ledger:
     """State that all facts up to an instant have been given. Earlier instants than the stored one change nothing; future ones are refused."""
     await ledger_of(session, tenant_id=tenant_id, ledger_id=ledger_id)
     if complete_as_of > clock.now():

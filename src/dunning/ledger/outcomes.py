@@ -46,7 +46,8 @@ def answered(outcome: RowOutcome) -> RowOutcome:
         raise NotFound(outcome.waits_for.partition(":")[0])
     error = outcome.error or Conflict
     if issubclass(error, Malformed):
-        raise error(f"{outcome.field}: {outcome.message}", errors=[{"field": outcome.field, "message": outcome.message}])
+        msg = f"{outcome.field}: {outcome.message}"
+        raise error(msg, errors=[{"field": outcome.field, "message": outcome.message}])
     raise error(outcome.message or "refused")
 
 

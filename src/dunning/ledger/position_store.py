@@ -92,8 +92,6 @@ async def position_today(session: ReadSession, tenant_id: TenantId, customer_id:
     return [CurrencyPosition(**dict(row)) for row in await session.rows(_TODAY, tenant_id, customer_id, today)]
 
 
-async def position_as_of(
-    session: ReadSession, tenant_id: TenantId, customer_id: CustomerId, as_of: dt.date, known_on: dt.date
-) -> list[CurrencyPosition]:
+async def position_as_of(session: ReadSession, tenant_id: TenantId, customer_id: CustomerId, as_of: dt.date, known_on: dt.date) -> list[CurrencyPosition]:
     """Return the sums by currency at the end of a day, from the entries recorded by another."""
     return [CurrencyPosition(**dict(row)) for row in await session.rows(_AS_OF, tenant_id, customer_id, as_of, known_on)]

@@ -19,9 +19,7 @@ class Progress:
     last_reminded_on: dt.date | None
 
 
-async def progress_of_customers(
-    session: ReadSession, tenant_id: TenantId, ledger_id: LedgerId, external_ids: Sequence[str]
-) -> dict[str, Progress]:
+async def progress_of_customers(session: ReadSession, tenant_id: TenantId, ledger_id: LedgerId, external_ids: Sequence[str]) -> dict[str, Progress]:
     """Return the customers with these external ids and their stated progress."""
     rows = await session.rows(
         """select external_id, customer_id, step_reached, last_reminded_on from customer

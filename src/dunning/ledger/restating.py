@@ -19,7 +19,7 @@ from dunning.ledger.item_store import ItemChange, NewItem, StoredItem
 from dunning.ledger.ledger_store import Ledger
 from dunning.ledger.outcomes import RowOutcome, rejected
 from dunning.ledger.progress import Progress
-from dunning.ledger.rows import DocumentRow, Instalment
+from dunning.ledger.rows import DocumentRow, Part
 from dunning.ledger.rules import LiveEntry, unwind
 from dunning.ledger.stated_documents import ERP, OpenAmountDiffers, Restated, document_values, new_item, opening_of
 
@@ -71,10 +71,7 @@ async def restate(
     if not written:
         return refused
     await document_store.archive_documents(session, tenant_id, [r.known.document_id for r in written])
-    values = [
-        document_values(r.row, r.sha, r.known.document_id, r.known.customer_id, r.corrects)
-        for r in written
-    ]
+    values = [document_values(r.row, r.sha, r.known.document_id, r.known.customer_id, r.corrects) for r in written]
     await document_store.update_documents(session, tenant_id, ledger.ledger_id, values, today)
     for batch in ([together] if together else []) + [[r] for r in alone]:
         if batch is not together:
@@ -103,18 +100,14 @@ async def _write(
     writes = _Writes()
     for r in batch:
         _collect(r, ledger, items[r.known.document_id], live, customers[r.row.customer_external_id], today, writes)
-    await entries.reverse_entries(
-        session, tenant_id, writes.reversals, value_on=today, recorded_on=today, actor=actor, reason="document stated anew"
-    )
+    await entries.reverse_entries(session, tenant_id, writes.reversals, value_on=today, recorded_on=today, actor=actor, reason="document stated anew")
     await item_store.change_items(session, tenant_id, writes.changes)
     if writes.new_items:
         await item_store.insert_items(session, tenant_id, ledger.ledger_id, writes.new_items, today)
         await entries.open_with(session, tenant_id, writes.opening, recorded_on=today, actor=actor)
     await entries.add_entries(session, tenant_id, writes.additions, recorded_on=today, actor=actor)
     await item_store.set_void(session, tenant_id, writes.voided)
-    await blocks.put_blocks(
-        session, clock, tenant_id=tenant_id, actor=actor, ledger_id=ledger.ledger_id, today=today, stated=writes.stated, fresh=False
-    )
+    await blocks.put_blocks(session, clock, tenant_id=tenant_id, actor=actor, ledger_id=ledger.ledger_id, today=today, stated=writes.stated, fresh=False)
     await events.record_many(session, clock, tenant_id=tenant_id, actor=actor, events=writes.happened)
 
 
@@ -131,7 +124,7 @@ def _collect(
     by_name = {item.external_id: item for item in stored}
     named: set[str] = set()
     for number, part in enumerate(row.parts(row.external_id), 1):
-        name = part.external_id or ""
+        name = part.external_id
         named.add(name)
         item = by_name.get(name)
         if item is None:
@@ -148,9 +141,7 @@ def _collect(
     writes.happened.append(NewEvent(kind, "document", document_id, customer.customer_id))
 
 
-def _add_item(
-    row: DocumentRow, part: Instalment, number: int, document_id: UUID, customer: Progress, today: dt.date, writes: _Writes
-) -> None:
+def _add_item(row: DocumentRow, part: Part, number: int, document_id: UUID, customer: Progress, today: dt.date, writes: _Writes) -> None:
     opening = opening_of(row, part)
     item = new_item(row, part, number, document_id, customer, opening, today)
     writes.new_items.append(item)
@@ -161,7 +152,7 @@ def _add_item(
 
 def _change_item(
     row: DocumentRow,
-    part: Instalment,
+    part: Part,
     number: int,
     item: StoredItem,
     ledger: Ledger,
@@ -169,7 +160,7 @@ def _change_item(
     today: dt.date,
     writes: _Writes,
 ) -> None:
-    amount = part.amount.minor
+    amount = part.amount_minor
     if row.state == "void":
         if item.state == "posted":
             _void_item(item, live, today, writes)
@@ -180,7 +171,7 @@ def _change_item(
     if item.state == "void":
         writes.reversals.extend(live)
         live = []
-    wanted = amount - part.open_amount.minor if from_erp and part.open_amount is not None else min(allocated, amount)
+    wanted = amount - part.open_minor if from_erp and part.open_minor is not None else min(allocated, amount)
     excess = allocated - wanted
     if excess > 0:
         freed = unwind(live, excess)
@@ -239,11 +230,11 @@ def _open_amount_fault(row: DocumentRow, ledger: Ledger, stored: Sequence[Stored
         return None
     by_name = {item.external_id: item for item in stored if item.state == "posted"}
     for part in row.parts(row.external_id):
-        item = by_name.get(part.external_id or "")
-        if item is None or part.open_amount is None:
+        item = by_name.get(part.external_id)
+        if item is None or part.open_minor is None:
             continue
-        follows = part.amount.minor - min(item.allocated_minor, part.amount.minor)
-        if part.open_amount.minor != follows:
+        follows = part.amount_minor - min(item.allocated_minor, part.amount_minor)
+        if part.open_minor != follows:
             message = (
                 "this ledger counts receipts and credits, and they leave another open amount than the stated one;"
                 " leave open_amount out, or send the missing receipt"
@@ -262,7 +253,7 @@ def _frees_money(r: Restated, stored: Sequence[StoredItem]) -> bool:
             return True
         if part is None:
             continue
-        ceiling = part.amount.minor if part.open_amount is None else part.amount.minor - part.open_amount.minor
+        ceiling = part.amount_minor if part.open_minor is None else part.amount_minor - part.open_minor
         if item.allocated_minor > ceiling and r.row.state == "posted":
             return True
     return False

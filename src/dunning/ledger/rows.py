@@ -6,10 +6,11 @@ Unknown fields are refused, amounts are decimal text, and every text is free of 
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Any, Literal, Self
+from functools import cached_property
+from typing import Annotated, Any, Literal, NamedTuple, Self
 from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from dunning.kit.money import MoneyError, parse_minor
 
@@ -41,9 +42,7 @@ Email = Annotated[
 Url = Annotated[str, Field(max_length=2000, pattern=r"^https?://[^\s\x00-\x1f\x7f\x22<>\\]+$", description="An http or https address.")]
 Policy = Annotated[
     Literal["inherit", "scenario", "never"],
-    Field(
-        description="`inherit` asks the level above (item, customer, group, ledger), `scenario` names one, `never` is never reminded."
-    ),
+    Field(description="`inherit` asks the level above (item, customer, group, ledger), `scenario` names one, `never` is never reminded."),
 ]
 Custom = Annotated[
     dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,59}$")], Annotated[str, Field(max_length=1000, pattern=r"^[^\x00]*$")] | bool | int | None],
@@ -72,20 +71,19 @@ class Amount(Row):
 
     amount: Annotated[str, BeforeValidator(_only_text), Field(pattern=r"^-?\d{1,15}(\.\d{1,4})?$", description="Decimal text with a point.")]
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217 code.")]
-    _minor: int = PrivateAttr(0)
 
     @model_validator(mode="after")
     def _readable(self) -> Self:
         try:
-            self._minor = parse_minor(self.amount, self.currency)
+            self.minor  # noqa: B018  # reading it is the check, and keeps it
         except MoneyError as error:
             raise ValueError(str(error)) from None
         return self
 
-    @property
+    @cached_property
     def minor(self) -> int:
         """The amount in minor units of its currency."""
-        return self._minor
+        return parse_minor(self.amount, self.currency)
 
 
 class _WithPolicy(Row):
@@ -234,33 +232,47 @@ class DocumentContent(_WithPolicy, _WithProgress):
         named = [part.external_id for part in parts if part.external_id is not None]
         return "two instalments have the same external_id" if len(set(named)) != len(named) else None
 
-    def parts(self, external_id: str) -> list[Instalment]:
+    def parts(self, external_id: str) -> list[Part]:
         """Return the items of the document, each with an external id."""
         if not self.instalments:
             return [
-                Instalment.model_construct(
-                    external_id=f"{external_id}/1",
-                    due_on=self.due_on or self.document_on,
-                    amount=self.total,
-                    open_amount=self.open_amount,
-                    collection_method=self.collection_method,
-                    step_reached=self.step_reached,
-                    last_reminded_on=self.last_reminded_on,
-                    dunning_block=self.dunning_block,
+                Part(
+                    f"{external_id}/1",
+                    self.due_on or self.document_on,
+                    self.total.minor,
+                    None if self.open_amount is None else self.open_amount.minor,
+                    self.collection_method,
+                    self.step_reached,
+                    self.last_reminded_on,
+                    self.dunning_block,
                 )
             ]
         return [
-            part.model_copy(
-                update={
-                    "external_id": part.external_id or f"{external_id}/{n}",
-                    "collection_method": part.collection_method or self.collection_method,
-                    "step_reached": part.step_reached or self.step_reached,
-                    "last_reminded_on": part.last_reminded_on if part.step_reached else self.last_reminded_on,
-                    "dunning_block": part.dunning_block or self.dunning_block,
-                }
+            Part(
+                one.external_id or f"{external_id}/{n}",
+                one.due_on,
+                one.amount.minor,
+                None if one.open_amount is None else one.open_amount.minor,
+                one.collection_method or self.collection_method,
+                one.step_reached or self.step_reached,
+                one.last_reminded_on if one.step_reached else self.last_reminded_on,
+                one.dunning_block or self.dunning_block,
             )
-            for n, part in enumerate(self.instalments, 1)
+            for n, one in enumerate(self.instalments, 1)
         ]
+
+
+class Part(NamedTuple):
+    """An item as its document states it; `open_minor` is None where nothing is said about it."""
+
+    external_id: str
+    due_on: dt.date
+    amount_minor: int
+    open_minor: int | None
+    collection_method: str | None
+    step_reached: str | None
+    last_reminded_on: dt.date | None
+    dunning_block: DunningBlock | None
 
 
 def _open_problem(name: str, stated: Amount | None, amount: Amount) -> str | None:

@@ -11,7 +11,7 @@ from dunning.kit.ids import new_id
 from dunning.ledger.document_store import DocumentValues, KnownDocument
 from dunning.ledger.item_store import NewItem
 from dunning.ledger.progress import Progress
-from dunning.ledger.rows import DocumentRow, Instalment
+from dunning.ledger.rows import DocumentRow, Part
 from dunning.ledger.rules import direction_of
 
 ERP = "erp_open_items"
@@ -63,9 +63,7 @@ def document_values(row: DocumentRow, sha: bytes, document_id: UUID, customer_id
     )
 
 
-def new_item(
-    row: DocumentRow, part: Instalment, number: int, document_id: UUID, customer: Progress, allocated_minor: int, today: dt.date
-) -> NewItem:
+def new_item(row: DocumentRow, part: Part, number: int, document_id: UUID, customer: Progress, allocated_minor: int, today: dt.date) -> NewItem:
     """Return what is written of one new item; where it was stated with no progress, what was stated for its customer holds if it was due by then."""
     step, reminded_on = part.step_reached, part.last_reminded_on
     if step is None and customer.last_reminded_on is not None and part.due_on <= customer.last_reminded_on:
@@ -75,7 +73,7 @@ def new_item(
         customer.customer_id,
         document_id,
         number,
-        part.external_id or f"{row.external_id}/{number}",
+        part.external_id,
         row.type,
         direction_of(row.type),
         row.number,
@@ -83,7 +81,7 @@ def new_item(
         part.due_on,
         row.delivered_on,
         row.total.currency,
-        part.amount.minor,
+        part.amount_minor,
         allocated_minor,
         part.collection_method,
         step,
@@ -94,8 +92,8 @@ def new_item(
     )
 
 
-def opening_of(row: DocumentRow, part: Instalment) -> int:
+def opening_of(row: DocumentRow, part: Part) -> int:
     """Return what of a new item is not open from the start, in minor units: all of it where the document is void."""
     if row.state == "void":
-        return part.amount.minor
-    return 0 if part.open_amount is None else part.amount.minor - part.open_amount.minor
+        return part.amount_minor
+    return 0 if part.open_minor is None else part.amount_minor - part.open_minor

@@ -37,6 +37,7 @@ def recorded_on_column() -> Column[Any]:
     """Declare the business day on which a fact became known, beside the day from which it counts (`value_on`)."""
     return Column("recorded_on", Date, nullable=False, server_default=text("CURRENT_DATE"))
 
+
 ledger = tenant_table(
     "ledger",
     uuid_column("ledger_id"),

@@ -147,9 +147,6 @@ async def pass_fence(session: Session, clock: Clock, ports: Ports, row: asyncpg.
     if not isinstance(verdict, Send):
         kept = await change(session, clock, ports, Event.CANCELLED, [row], what=Change(reason=verdict.reason), own_lease=True)
         return FenceResult("kept" if kept else "lost", verdict.reason)
-    if await store.is_suppressed(session, tenant_id, row["channel"], row["address_sha256"]):
-        kept = await change(session, clock, ports, Event.SUPPRESSED, [row], what=Change(reason="address_suppressed"), own_lease=True)
-        return FenceResult("kept" if kept else "lost", "address_suppressed")
     passed = await store.change_states(
         session,
         tenant_id,
@@ -159,7 +156,11 @@ async def pass_fence(session: Session, clock: Clock, ports: Ports, row: asyncpg.
         change=Change(lease_seconds=lease_seconds, sent_at=mail.dated_at, mime_sha256=mail.sha256, data={"attempt": row["attempt"]}),
         tokens=[row["lease_token"]],
     )
-    return FenceResult("passed" if passed else "lost")
+    if passed:
+        return FenceResult("passed")
+    if await store.is_suppressed(session, tenant_id, row["channel"], row["address_sha256"]) and await end_suppressed(session, clock, ports, row):
+        return FenceResult("kept", "address_suppressed")
+    return FenceResult("lost")
 
 
 async def record_acceptance(session: Session, clock: Clock, ports: Ports, row: asyncpg.Record, *, reply: Reply, subject: str) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from dunning.events import service as events
 from dunning.kit.clock import Clock
 from dunning.kit.database import ReadSession, Session
 from dunning.kit.ids import ActionId, ClaimId, CustomerId, LedgerId, MessageId, TenantId
@@ -77,6 +78,21 @@ async def no_evidence(message: OutgoingMessage, header_message_id: str) -> Evide
     return None
 
 
+async def no_reaction(session: Session, clock: Clock, message: OutgoingMessage, outcome: Outcome) -> None:
+    """Note on the feed that the collection could not react, so that a result that is known is recorded all the same."""
+    await events.record(
+        session,
+        clock,
+        tenant_id=message.tenant_id,
+        kind="message.reaction_failed",
+        subject_kind="message",
+        subject_id=message.message_id,
+        customer_id=message.customer_id,
+        actor="worker",
+        data={"outcome": outcome, "action_id": message.action_id},
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """The four doors to higher floors, and the one to mailboxes that may prove what became of a mail.
@@ -90,3 +106,7 @@ class Ports:
     link_urls: LinkUrls
     claim_data: ClaimData
     find_evidence: FindEvidence = no_evidence
+
+    def without_reaction(self) -> Ports:
+        """Return the same doors, but nobody who reacts to outcomes."""
+        return replace(self, on_outcome=no_reaction)

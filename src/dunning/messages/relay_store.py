@@ -69,7 +69,7 @@ async def resume(session: Session, relays: Sequence[str]) -> int:
 async def move_place(session: Session, relay: str, domain: str, counted_at: dt.datetime, pace: Pace) -> None:
     """Count a claimed mail now instead of at its claim.
 
-    This can never exceed the rate: the mail stays in every window that reaches back from now, and whoever claims later counts it there.
+    This can never exceed the rate: the mail stays in every window that ends now, and whoever claims later counts it there.
     """
     await session.execute(
         "update relay_rate set sent = sent - 1 where relay = $1 and recipient_domain = $2 and bucket_at = $3 and sent > 0", relay, domain, counted_at

@@ -84,6 +84,8 @@ async def claim_due(
     `now` is business time. Rows that another worker is claiming are passed over. Where a pace is set, claims on the relay follow one
     another, because two that looked at the same counters would together exceed them.
     """
+    # A plan kept from when the queue was short would scan a long one; planning anew costs a fraction of one mail.
+    await session.execute("set local plan_cache_mode = force_custom_plan")
     if pace.mails:
         await session.execute("select pg_advisory_xact_lock(hashtextextended('dunning.pace.' || $1::text, 0))", relay)
     return await session.rows(
@@ -122,7 +124,7 @@ class Change:
     data: dict[str, Any] | None = None
 
 
-_CHANGE = """
+_BEFORE_MANY = """
 with given as (
   select * from unnest($2::uuid[], $3::int[], $4::uuid[]) as g (message_id, token, event_id)
 ), before as (
@@ -130,7 +132,23 @@ with given as (
    where m.tenant_id = $1 and m.state = any ($5::text[]) and (g.token is null or m.lease_token = g.token)
    order by m.message_id
    for update of m
-), changed as (
+)"""
+
+_BEFORE_ONE = """
+with before as (
+  select m.message_id, m.state, ($4::uuid[])[1] as event_id from message m
+   where m.tenant_id = $1 and m.message_id = ($2::uuid[])[1] and m.state = any ($5::text[])
+     and (($3::int[])[1] is null or m.lease_token = ($3::int[])[1])
+     and ($6::text <> 'committing' or not exists (select from suppression s where s.tenant_id = $1 and s.channel = m.channel
+          and s.address_sha256 = m.address_sha256 and (s.expires_at is null or s.expires_at > now())))
+   for update of m
+)"""
+"""The same for one message, which passes its fence only while its address is not suppressed.
+
+A plan that was made while the table was small stays good for it, because its key names one row.
+"""
+
+_CHANGE = """, changed as (
   update message m
      set state = $6::text, reason = $7::text, reply = coalesce($8, m.reply), provider_id = coalesce($9, m.provider_id),
          retry_at = now() + make_interval(secs => $10), failures = m.failures + $11, mailbox_full = m.mailbox_full + $12,
@@ -168,7 +186,7 @@ async def change_states(
     With `tokens` a row counts only while its lease is still the caller's; a message missing from the answer has gone on without the caller.
     """
     return await session.rows(
-        _CHANGE,
+        (_BEFORE_ONE if len(ids) == 1 else _BEFORE_MANY) + _CHANGE,
         tenant_id,
         list(ids),
         list(tokens) if tokens is not None else [None] * len(ids),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import asyncpg
 
@@ -97,8 +97,11 @@ async def _apply(session: Session, clock: Clock, ports: Ports, row: asyncpg.Reco
     await change(session, clock, ports, Event.EVIDENCE_FOUND, [row], what=proved)
 
 
-async def plan_next_visit(session: Session, *, tenant_id: TenantId) -> dt.datetime | None:
-    """Replace the due-work rows whose time has come by one for what remains, and return its instant; None when nothing waits for time."""
+async def plan_next_visit(session: Session, *, tenant_id: TenantId, relays: Collection[str]) -> dt.datetime | None:
+    """Replace the due-work rows whose time has come by one for what remains, and return its instant; None when nothing waits for time.
+
+    `relays` are those that the worker has; mails for another, or for a suspended one, are looked at once a minute.
+    """
     await due_work.take(session, tenant_id, "dispatch")
     tenant = await tenancy.tenant_of(session, tenant_id)
     clock = tenancy.clock_of(tenant)
@@ -108,7 +111,8 @@ async def plan_next_visit(session: Session, *, tenant_id: TenantId) -> dt.dateti
     relay = relay_of(tenant)
     circuits = await relay_store.circuits_of(session, [relay, own_relay(relay, tenant_id)])
     rest_until = max((c["closed_until"] for c in circuits if c["resting"]), default=None)
-    seconds = SUSPENDED_SECONDS if any(c["suspended"] for c in circuits) else SOONEST_SECONDS
+    barred = relay not in relays or any(c["suspended"] for c in circuits)
+    seconds = SUSPENDED_SECONDS if barred else SOONEST_SECONDS
     due_at: dt.datetime = await session.value(
         "select greatest($1::timestamptz, now() + make_interval(secs => $2), $3::timestamptz)", at, seconds, rest_until
     )

@@ -113,7 +113,7 @@ message = tenant_table(
         unique=True,
         postgresql_where=text("resend_of is null and state not in ('rejected', 'suppressed', 'expired', 'cancelled', 'closed_unknown')"),
     ),
-    Index("message_due_idx", "tenant_id", "not_before", postgresql_where=text("state in ('ready', 'retry_wait')")),
+    Index("message_due_idx", "tenant_id", "not_before", "message_id", postgresql_where=text("state in ('ready', 'retry_wait')")),
     Index("message_open_idx", "tenant_id", "lease_until", postgresql_where=text("state in ('leased', 'committing', 'uncertain', 'held')")),
     Index("message_ending_idx", "tenant_id", "valid_until", postgresql_where=text("state in ('ready', 'retry_wait')")),
     Index("message_recipient_idx", "tenant_id", "address_sha256", "message_id"),

@@ -83,9 +83,7 @@ async def allocate_rest(
     return await receipts.receipt_of(session, tenant_id=tenant_id, receipt_id=receipt_id)
 
 
-async def _parts(
-    session: ReadSession, tenant_id: TenantId, receipt: Receipt, allocation: Literal["oldest_first"] | Sequence[Target]
-) -> list[Part]:
+async def _parts(session: ReadSession, tenant_id: TenantId, receipt: Receipt, allocation: Literal["oldest_first"] | Sequence[Target]) -> list[Part]:
     if isinstance(allocation, str):
         found = await item_store.open_items_of(session, tenant_id, [receipt.customer_id])
         same = [item for item in found if item.currency == receipt.currency]
@@ -104,7 +102,8 @@ async def _parts(
     left = {item.item_id: item.open_minor for found in by_target.values() for item in found}
     parts = allot(receipt.customer_id, receipts.wanted_of(allocation, by_target), left)
     if isinstance(parts, Refused):
-        raise OverAllocated(f"{parts.message}. Read the items again and allocate what is open.")
+        msg = f"{parts.message}. Read the items again and allocate what is open."
+        raise OverAllocated(msg)
     return parts
 
 
@@ -140,9 +139,7 @@ async def reverse_allocation(
     return await receipts.receipt_of(session, tenant_id=tenant_id, receipt_id=receipt.receipt_id)
 
 
-async def allocations_of_item(
-    session: ReadSession, *, tenant_id: TenantId, item_id: ItemId, after: UUID | None, limit: int
-) -> list[Allocation]:
+async def allocations_of_item(session: ReadSession, *, tenant_id: TenantId, item_id: ItemId, after: UUID | None, limit: int) -> list[Allocation]:
     """Return the entries that explain an item's open amount, past an id; raise `NotFound`."""
     await items.item_of(session, tenant_id=tenant_id, item_id=item_id)
     return await store.allocations_of_item(session, tenant_id, item_id, after, limit)

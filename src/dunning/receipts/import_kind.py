@@ -15,12 +15,8 @@ from dunning.receipts import receipts
 from dunning.receipts.rows import ReceiptRow
 
 
-async def _apply_receipts(
-    session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, ledger: Ledger, rows: Sequence[Any]
-) -> list[RowOutcome]:
-    return await receipts.put_receipts(
-        session, clock, tenant_id=tenant_id, actor=actor, ledger=ledger, rows=rows, source="import", park_refused=True
-    )
+async def _apply_receipts(session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, ledger: Ledger, rows: Sequence[Any]) -> list[RowOutcome]:
+    return await receipts.put_receipts(session, clock, tenant_id=tenant_id, actor=actor, ledger=ledger, rows=rows, source="import", park_refused=True)
 
 
 def _amount_of(row: ReceiptRow) -> tuple[str, int]:

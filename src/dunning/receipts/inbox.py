@@ -23,9 +23,7 @@ class AlreadyResolved(Conflict):
     title = "The parked receipt is resolved"
 
 
-async def inbox_after(
-    session: ReadSession, *, tenant_id: TenantId, ledger_id: LedgerId, state: str | None, after: UUID | None, limit: int
-) -> list[Parked]:
+async def inbox_after(session: ReadSession, *, tenant_id: TenantId, ledger_id: LedgerId, state: str | None, after: UUID | None, limit: int) -> list[Parked]:
     """Return parked receipts of a ledger past an id; raise `NotFound` for an unknown ledger."""
     await ledgers.ledger_of(session, tenant_id=tenant_id, ledger_id=ledger_id)
     return await store.inbox_after(session, tenant_id, ledger_id, state, after, limit)
@@ -56,9 +54,7 @@ async def book(session: Session, clock: Clock, *, tenant_id: TenantId, actor: st
     ledger = await ledgers.ledger_of(session, tenant_id=tenant_id, ledger_id=parked.ledger_id)
     await _resolve(session, clock, tenant_id, actor, parked, "applied", f"booked as {external_id}")
     row = ReceiptRow.model_validate({**parked.content, "external_id": external_id, "allocation": "none"})
-    outcomes = await receipts.put_receipts(
-        session, clock, tenant_id=tenant_id, actor=actor, ledger=ledger, rows=[row], source="inbox", park_refused=False
-    )
+    outcomes = await receipts.put_receipts(session, clock, tenant_id=tenant_id, actor=actor, ledger=ledger, rows=[row], source="inbox", park_refused=False)
     if answered(outcomes[0]).outcome != "created":
         msg = f"external_id {external_id} is taken by a booked receipt. Take one that is free."
         raise receipts.ReceiptDiffers(msg)

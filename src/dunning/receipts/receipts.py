@@ -124,9 +124,7 @@ async def _put_distinct(
         for part in parts:
             named.left[part.item.item_id] -= part.minor
             spent.append(
-                NewEntry(
-                    "receipt", part.item.item_id, part.item.episode, part.item.currency, part.minor, row.received_on, receipt_id=receipt.receipt_id
-                )
+                NewEntry("receipt", part.item.item_id, part.item.episode, part.item.currency, part.minor, row.received_on, receipt_id=receipt.receipt_id)
             )
         answers.append(RowOutcome("created", receipt.receipt_id))
     await _write(session, clock, tenant_id, actor, ledger, today, booked, spent)
@@ -158,9 +156,7 @@ async def _write(
     await events.record_many(session, clock, tenant_id=tenant_id, actor=actor, events=made)
 
 
-async def _named(
-    session: ReadSession, tenant_id: TenantId, ledger_id: LedgerId, rows: Sequence[ReceiptRow], customers: dict[str, CustomerId]
-) -> _Named:
+async def _named(session: ReadSession, tenant_id: TenantId, ledger_id: LedgerId, rows: Sequence[ReceiptRow], customers: dict[str, CustomerId]) -> _Named:
     spreading = {customers[r.customer_external_id] for r in rows if r.allocation == "oldest_first" and r.customer_external_id in customers}
     by_customer: dict[UUID, list[OpenItem]] = {customer_id: [] for customer_id in spreading}
     left: dict[UUID, int] = {}
@@ -173,9 +169,7 @@ async def _named(
     return _Named(by_customer, by_target, left)
 
 
-async def targets_of(
-    session: ReadSession, tenant_id: TenantId, ledger_id: LedgerId, targets: Sequence[Target]
-) -> dict[tuple[str, str], list[OpenItem]]:
+async def targets_of(session: ReadSession, tenant_id: TenantId, ledger_id: LedgerId, targets: Sequence[Target]) -> dict[tuple[str, str], list[OpenItem]]:
     """Return the items that targets name, open or not; what is unknown is missing."""
     if not targets:
         return {}

@@ -36,9 +36,7 @@ class AlreadyReturned(Conflict):
     title = "The payment was returned before"
 
 
-async def record_return(
-    session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, returned: ReturnContent
-) -> tuple[PaymentReturn, list[UUID]]:
+async def record_return(session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, returned: ReturnContent) -> tuple[PaymentReturn, list[UUID]]:
     """Record that a booked payment failed; return the record and the ids of the items that owe again.
 
     All allocations are undone; the items keep their due dates and begin a new episode; charges become a fee item due on the day of the
@@ -56,9 +54,7 @@ async def record_return(
     if charges is not None and (charges.currency != receipt.currency or charges.minor < 0):
         msg = f"charges: must not be negative and are in {receipt.currency}, the currency of the receipt."
         raise Malformed(msg, errors=[{"field": "charges", "message": f"must be in {receipt.currency} and not negative"}])
-    undone = await _undo_all(
-        session, tenant_id, actor, receipt.receipt_id, receipt.customer_id, value_on=returned.returned_on, today=today, reason=RETURNED
-    )
+    undone = await _undo_all(session, tenant_id, actor, receipt.receipt_id, receipt.customer_id, value_on=returned.returned_on, today=today, reason=RETURNED)
     if not await store.end_receipt(
         session, tenant_id, receipt.receipt_id, state="returned", ended_on=returned.returned_on, recorded_on=today, because=returned.reason
     ):
@@ -96,9 +92,7 @@ async def reverse_receipt(
         raise await _ended(session, tenant_id, receipt_id)
     await facts_changed(session, tenant_id, [receipt.customer_id], today)
     happened = [NewEvent("receipt.reversed", "receipt", receipt_id, receipt.customer_id, {"reason": reason})]
-    happened += [
-        NewEvent("item.reopened", "item", i, receipt.customer_id, {"because": "receipt reversed"}) for i in dict.fromkeys(e.item_id for e in undone)
-    ]
+    happened += [NewEvent("item.reopened", "item", i, receipt.customer_id, {"because": "receipt reversed"}) for i in dict.fromkeys(e.item_id for e in undone)]
     await events.record_many(session, clock, tenant_id=tenant_id, actor=actor, events=happened)
     return await receipts.receipt_of(session, tenant_id=tenant_id, receipt_id=receipt_id)
 
@@ -126,9 +120,7 @@ async def _ended(session: Session, tenant_id: TenantId, receipt_id: ReceiptId) -
     return AlreadyReturned(msg) if receipt.state == "returned" else ReceiptEnded(msg)
 
 
-async def _charge(
-    session: Session, clock: Clock, tenant_id: TenantId, actor: str, ledger: Ledger, receipt: Receipt, made: PaymentReturn
-) -> None:
+async def _charge(session: Session, clock: Clock, tenant_id: TenantId, actor: str, ledger: Ledger, receipt: Receipt, made: PaymentReturn) -> None:
     customer = await customers.customer_of(session, tenant_id=tenant_id, customer_id=receipt.customer_id)
     fee = DocumentRow.model_validate(
         {

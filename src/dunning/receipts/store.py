@@ -115,9 +115,7 @@ _RECEIPT = ", ".join(f"r.{f.name}" for f in fields(Receipt))
 _PARKED = ", ".join(f.name for f in fields(Parked))
 
 
-async def known_receipts(
-    session: ReadSession, tenant_id: TenantId, ledger_id: LedgerId, external_ids: Sequence[str]
-) -> dict[str, tuple[ReceiptId, bytes]]:
+async def known_receipts(session: ReadSession, tenant_id: TenantId, ledger_id: LedgerId, external_ids: Sequence[str]) -> dict[str, tuple[ReceiptId, bytes]]:
     """Return id and content hash of the receipts with these external ids."""
     rows = await session.rows(
         "select external_id, receipt_id, content_sha256 from receipt where tenant_id = $1 and ledger_id = $2 and external_id = any ($3::text[])",
@@ -128,9 +126,7 @@ async def known_receipts(
     return {row["external_id"]: (row["receipt_id"], row["content_sha256"]) for row in rows}
 
 
-async def insert_receipts(
-    session: Session, tenant_id: TenantId, ledger_id: LedgerId, receipts: Sequence[NewReceipt], recorded_on: dt.date
-) -> int:
+async def insert_receipts(session: Session, tenant_id: TenantId, ledger_id: LedgerId, receipts: Sequence[NewReceipt], recorded_on: dt.date) -> int:
     """Insert receipts and return how many were new; external ids that another has taken are left out."""
     names = ", ".join(NewReceipt._fields)
     return await session.execute(
@@ -173,9 +169,7 @@ async def receipts_after(
             conditions.append(f"{condition} ${len(values)}")
     if unapplied is not None:
         conditions.append(f"r.allocated_minor + r.returned_minor {'<' if unapplied else '='} r.amount_minor")
-    rows = await session.rows(
-        f"select {_RECEIPT} from receipt r where {' and '.join(conditions)} order by r.receipt_id limit {int(limit)}", *values
-    )
+    rows = await session.rows(f"select {_RECEIPT} from receipt r where {' and '.join(conditions)} order by r.receipt_id limit {int(limit)}", *values)
     return [Receipt(**dict(row)) for row in rows]
 
 
@@ -186,9 +180,7 @@ _ALLOCATION = """select a.allocation_id, a.kind, a.receipt_id, a.credit_item_id,
   from allocation a join item i on i.tenant_id = a.tenant_id and i.item_id = a.item_id"""
 
 
-async def allocations_of_receipts(
-    session: ReadSession, tenant_id: TenantId, receipt_ids: Sequence[UUID]
-) -> dict[UUID, list[Allocation]]:
+async def allocations_of_receipts(session: ReadSession, tenant_id: TenantId, receipt_ids: Sequence[UUID]) -> dict[UUID, list[Allocation]]:
     """Return all entries of some receipts, with the reversed ones, in the order of their making."""
     rows = await session.rows(
         f"{_ALLOCATION} where a.tenant_id = $1 and a.receipt_id = any ($2::uuid[]) order by a.recorded_at, a.allocation_id", tenant_id, receipt_ids
@@ -256,9 +248,7 @@ async def insert_return(
     return PaymentReturn(**dict(row or {}))
 
 
-async def park(
-    session: Session, tenant_id: TenantId, ledger_id: LedgerId, source: str, parked: Sequence[tuple[UUID, str, str, bytes, str]]
-) -> set[UUID]:
+async def park(session: Session, tenant_id: TenantId, ledger_id: LedgerId, source: str, parked: Sequence[tuple[UUID, str, str, bytes, str]]) -> set[UUID]:
     """Put stated receipts into the inbox as (id, external id, content, hash, reason); return the ids of those that were not in it yet."""
     rows = await session.rows(
         """insert into receipt_inbox (tenant_id, ledger_id, source, receipt_inbox_id, external_id, content, content_sha256, reason)
@@ -273,9 +263,7 @@ async def park(
     return {row["receipt_inbox_id"] for row in rows}
 
 
-async def inbox_after(
-    session: ReadSession, tenant_id: TenantId, ledger_id: LedgerId, state: str | None, after: UUID | None, limit: int
-) -> list[Parked]:
+async def inbox_after(session: ReadSession, tenant_id: TenantId, ledger_id: LedgerId, state: str | None, after: UUID | None, limit: int) -> list[Parked]:
     """Return parked receipts of a ledger past an id, by id."""
     rows = await session.rows(
         f"""select {_PARKED} from receipt_inbox
@@ -292,15 +280,11 @@ async def inbox_after(
 
 async def parked_of(session: ReadSession, tenant_id: TenantId, receipt_inbox_id: UUID) -> Parked | None:
     """Return one parked receipt."""
-    row = await session.row(
-        f"select {_PARKED} from receipt_inbox where tenant_id = $1 and receipt_inbox_id = $2", tenant_id, receipt_inbox_id
-    )
+    row = await session.row(f"select {_PARKED} from receipt_inbox where tenant_id = $1 and receipt_inbox_id = $2", tenant_id, receipt_inbox_id)
     return None if row is None else Parked(**dict(row))
 
 
-async def resolve_parked(
-    session: Session, tenant_id: TenantId, receipt_inbox_id: UUID, state: str, at: dt.datetime, actor: str
-) -> bool:
+async def resolve_parked(session: Session, tenant_id: TenantId, receipt_inbox_id: UUID, state: str, at: dt.datetime, actor: str) -> bool:
     """Say what a person decided about a parked receipt; False when it was decided before."""
     count = await session.execute(
         """update receipt_inbox set state = $3, resolved_at = $4, resolved_by = $5

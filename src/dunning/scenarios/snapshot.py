@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from dunning.scenarios.compiled import Scenarios
@@ -54,25 +55,29 @@ def inputs_of(position: Position, scenarios: Scenarios, today: Day) -> Inputs:
 
 def encode_inputs(inputs: Inputs) -> bytes:
     """Write inputs as canonical bytes: the same for every order of items, credits, contacts, facts and history rows."""
-    position = inputs.position
-    return _bytes(
-        {
-            "format": FORMAT,
-            "today": inputs.today,
-            "versions": _sorted(inputs.versions),
-            "items": _sorted(position.items),
-            "progress": _sorted(position.progress),
-            "contacts": sorted(position.contacts),
-            "facts": _sorted(position.facts),
-            "already_today": _sorted(position.already_today),
-            "closed_weekdays": sorted(position.calendar.closed_weekdays),
-            "holidays": sorted(position.calendar.holidays),
-            "spacing_days": position.defaults.spacing_days,
-            "grace_days": position.defaults.grace_days,
-            "min_item": dict(position.defaults.min_item),
-            "min_customer": dict(position.defaults.min_customer),
-        }
-    )
+    position, defaults = inputs.position, inputs.position.defaults
+    written = {
+        "already_today": _sorted(position.already_today),
+        "contacts": _text(sorted(position.contacts)),
+        "facts": _sorted(position.facts),
+        "format": str(FORMAT),
+        "grace_days": _text(defaults.grace_days),
+        "items": _sorted(position.items),
+        "min_customer": _text(dict(defaults.min_customer)),
+        "min_item": _text(dict(defaults.min_item)),
+        "progress": _sorted(position.progress),
+        "spacing_days": str(defaults.spacing_days),
+        "today": str(inputs.today),
+        "versions": _sorted(inputs.versions),
+    }
+    written["closed_weekdays"], written["holidays"] = _closed(position.calendar)
+    return ("{" + ",".join([f'"{name}":{written[name]}' for name in sorted(written)]) + "}").encode()
+
+
+@lru_cache(maxsize=64)
+def _closed(calendar: Calendar) -> tuple[str, str]:
+    """Return the written weekdays and holidays of a calendar, which thousands of customers share."""
+    return _text(sorted(calendar.closed_weekdays)), _text(sorted(calendar.holidays))
 
 
 def decode_inputs(data: bytes) -> Inputs:
@@ -150,9 +155,9 @@ def _bytes(content: object) -> bytes:
     return _text(content).encode()
 
 
-def _text(content: object) -> str:
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+_text = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 
 
-def _sorted(rows: Iterable[object]) -> list[object]:
-    return sorted(rows, key=_text)
+def _sorted(rows: Iterable[object]) -> str:
+    """Write rows that have no order of their own; each is written once, to be compared and to stand in the list."""
+    return "[" + ",".join(sorted(map(_text, rows))) + "]"

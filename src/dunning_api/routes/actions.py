@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Annotated
 from uuid import UUID
 
@@ -29,7 +28,7 @@ from dunning_api.schemas.actions import (
     OperationOut,
     Reschedule,
 )
-from dunning_api.schemas.base import Page
+from dunning_api.schemas.base import Day, Page
 
 router = Router(tags=["actions"])
 
@@ -44,7 +43,7 @@ async def _whole(work: Work, action_id: UUID) -> ActionWithParts:
 
 
 @router.get("/actions", summary="List actions", responses=problems())
-async def list_actions(  # noqa: PLR0917  # one query parameter a filter
+async def list_actions(  # one query parameter a filter
     work: Annotated[Work, reads()],
     customer: Annotated[UUID | None, Query(description="Only actions about this customer.")] = None,
     ledger: Annotated[UUID | None, Query(description="Only actions of this ledger.")] = None,
@@ -54,8 +53,8 @@ async def list_actions(  # noqa: PLR0917  # one query parameter a filter
     state: Annotated[ActionState | None, Query(description="Only actions in this state; `waiting` and `awaiting_approval` need a person.")] = None,
     kind: Annotated[ActionKind | None, Query(description="Only actions of this kind.")] = None,
     channel: Annotated[str | None, Query(max_length=40, description="Only actions told, or to be told, through this channel.")] = None,
-    from_on: Annotated[dt.date | None, Query(alias="from", description="First local day.")] = None,
-    to_on: Annotated[dt.date | None, Query(alias="to", description="Last local day.")] = None,
+    from_on: Annotated[Day | None, Query(alias="from", description="First local day.")] = None,
+    to_on: Annotated[Day | None, Query(alias="to", description="Last local day.")] = None,
     limit: paging.Limit = 100,
     cursor: paging.Cursor = None,
 ) -> Page[ActionOut]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -16,7 +15,7 @@ from dunning_api import paging
 from dunning_api.deps import Work, reads, writes
 from dunning_api.idempotency import Router
 from dunning_api.problems import problems
-from dunning_api.schemas.base import Page
+from dunning_api.schemas.base import Day, Page
 from dunning_api.schemas.customers import CustomerOut, CustomerPut, CustomerRecord, GroupOut, GroupPut, PositionOut
 
 router = Router(tags=["customers"])
@@ -24,9 +23,7 @@ router = Router(tags=["customers"])
 _CREATED: dict[int | str, dict[str, Any]] = {201: {"description": "Created."}}
 
 
-@router.put(
-    "/ledgers/{ledger_id}/customers/{external_id:path}", summary="Create or change a customer", responses={**problems(404, 409), **_CREATED}
-)
+@router.put("/ledgers/{ledger_id}/customers/{external_id:path}", summary="Create or change a customer", responses={**problems(404, 409), **_CREATED})
 async def put_customer(
     ledger_id: UUID,
     external_id: Annotated[ExternalId, Path(examples=["C-1001"])],
@@ -36,9 +33,7 @@ async def put_customer(
 ) -> CustomerRecord:
     """State all that is known about a customer under your own id: 201 when it is new, 200 when it was known. The same again changes nothing."""
     ledger = await ledgers.ledger_of(work.session, tenant_id=work.tenant_id, ledger_id=LedgerId(ledger_id))
-    outcomes = await customers.put_customers(
-        work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, ledger=ledger, rows=[body.row(external_id)]
-    )
+    outcomes = await customers.put_customers(work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, ledger=ledger, rows=[body.row(external_id)])
     outcome = answered(outcomes[0])
     response.status_code = 201 if outcome.outcome == "created" else 200
     return await _record(work, CustomerId(outcome.object_id or ledger_id))
@@ -57,9 +52,7 @@ async def list_customers(
     if name is not None:
         key = paging.unseal(work.keyring, "customers_named", cursor, 2)
         after = (key[0], UUID(key[1])) if key else None
-        named = await customers.customers_named(
-            work.session, tenant_id=work.tenant_id, ledger_id=LedgerId(ledger_id), name=name, after=after, limit=limit + 1
-        )
+        named = await customers.customers_named(work.session, tenant_id=work.tenant_id, ledger_id=LedgerId(ledger_id), name=name, after=after, limit=limit + 1)
         last = named[limit - 1] if len(named) > limit else None
         more = paging.seal(work.keyring, "customers_named", last[1], last[0].customer_id) if last else None
         return Page(data=[CustomerOut.of(customer) for customer, _ in named[:limit]], next_cursor=more)
@@ -92,20 +85,16 @@ async def _record(work: Work, customer_id: CustomerId) -> CustomerRecord:
 async def get_position(
     customer_id: UUID,
     work: Annotated[Work, reads()],
-    as_of: Annotated[dt.date | None, Query(description="At the end of this day, by value date; missing: today.")] = None,
-    known_on: Annotated[dt.date | None, Query(description="With what had been recorded by this day; missing: today.")] = None,
+    as_of: Annotated[Day | None, Query(description="At the end of this day, by value date; missing: today.")] = None,
+    known_on: Annotated[Day | None, Query(description="With what had been recorded by this day; missing: today.")] = None,
 ) -> PositionOut:
     """Return, a currency: overdue, not due, disputed, promised, open credits, unapplied receipts, net. With days, as it was, and as it was known."""
     return PositionOut.of(
-        await positions.position_of(
-            work.session, work.clock, tenant_id=work.tenant_id, customer_id=CustomerId(customer_id), as_of=as_of, known_on=known_on
-        )
+        await positions.position_of(work.session, work.clock, tenant_id=work.tenant_id, customer_id=CustomerId(customer_id), as_of=as_of, known_on=known_on)
     )
 
 
-@router.put(
-    "/ledgers/{ledger_id}/customer-groups/{code}", summary="Create or change a customer group", responses={**problems(404), **_CREATED}
-)
+@router.put("/ledgers/{ledger_id}/customer-groups/{code}", summary="Create or change a customer group", responses={**problems(404), **_CREATED})
 async def put_group(
     ledger_id: UUID,
     code: Annotated[ExternalId, Path(examples=["public"])],
@@ -130,13 +119,9 @@ async def put_group(
 
 
 @router.get("/ledgers/{ledger_id}/customer-groups", summary="List customer groups", responses=problems(404))
-async def list_groups(
-    ledger_id: UUID, work: Annotated[Work, reads()], limit: paging.Limit = 100, cursor: paging.Cursor = None
-) -> Page[GroupOut]:
+async def list_groups(ledger_id: UUID, work: Annotated[Work, reads()], limit: paging.Limit = 100, cursor: paging.Cursor = None) -> Page[GroupOut]:
     """List the groups of a ledger, by code."""
     key = paging.unseal(work.keyring, "customer_groups", cursor, 1)
-    found = await customers.groups_of(
-        work.session, tenant_id=work.tenant_id, ledger_id=LedgerId(ledger_id), after=key[0] if key else None, limit=limit + 1
-    )
+    found = await customers.groups_of(work.session, tenant_id=work.tenant_id, ledger_id=LedgerId(ledger_id), after=key[0] if key else None, limit=limit + 1)
     more = paging.seal(work.keyring, "customer_groups", found[limit - 1].code) if len(found) > limit else None
     return Page(data=[GroupOut.of(group) for group in found[:limit]], next_cursor=more)

@@ -39,9 +39,7 @@ async def put_document(
     A changed one keeps a version. Where an amount falls below what was allocated, the newest allocations are undone and the item is listed as over-settled.
     """
     ledger = await ledgers.ledger_of(work.session, tenant_id=work.tenant_id, ledger_id=LedgerId(ledger_id))
-    outcomes = await documents.put_documents(
-        work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, ledger=ledger, rows=[body.row(external_id)]
-    )
+    outcomes = await documents.put_documents(work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, ledger=ledger, rows=[body.row(external_id)])
     outcome = answered(outcomes[0])
     response.status_code = 201 if outcome.outcome == "created" else 200
     found = await items.document_of(work.session, tenant_id=work.tenant_id, document_id=DocumentId(outcome.object_id or ledger_id))
@@ -80,9 +78,7 @@ async def get_document(document_id: UUID, work: Annotated[Work, reads()]) -> Doc
 
 
 @router.get("/documents/{document_id}/versions", summary="What a document said before", responses=problems(404))
-async def list_versions(
-    document_id: UUID, work: Annotated[Work, reads()], limit: paging.Limit = 100, cursor: paging.Cursor = None
-) -> Page[DocumentVersionOut]:
+async def list_versions(document_id: UUID, work: Annotated[Work, reads()], limit: paging.Limit = 100, cursor: paging.Cursor = None) -> Page[DocumentVersionOut]:
     """List the former versions of a document, newest first."""
     key = paging.unseal(work.keyring, "document_versions", cursor, 1)
     found = await items.versions_of(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Annotated
 from uuid import UUID
 
@@ -14,7 +13,7 @@ from dunning_api import paging
 from dunning_api.deps import Work, reads, writes
 from dunning_api.idempotency import Router
 from dunning_api.problems import problems
-from dunning_api.schemas.base import Page
+from dunning_api.schemas.base import Day, Page
 from dunning_api.schemas.holds import HoldCreate, HoldOut
 
 router = Router(tags=["holds"])
@@ -44,7 +43,7 @@ async def list_holds(
     ledger_id: Annotated[UUID | None, Query(description="Holds of this ledger, its customers and items.")] = None,
     customer_id: Annotated[UUID | None, Query(description="Holds of this customer and its items.")] = None,
     item_id: Annotated[UUID | None, Query(description="Holds of this item.")] = None,
-    in_force_on: Annotated[dt.date | None, Query(description="Only holds in force on this day; missing: all, released ones too.")] = None,
+    in_force_on: Annotated[Day | None, Query(description="Only holds in force on this day; missing: all, released ones too.")] = None,
     limit: paging.Limit = 100,
     cursor: paging.Cursor = None,
 ) -> Page[HoldOut]:
@@ -73,6 +72,4 @@ async def get_hold(hold_id: UUID, work: Annotated[Work, reads()]) -> HoldOut:
 @router.delete("/holds/{hold_id}", summary="Release a hold", responses=problems(404, 409))
 async def release_hold(hold_id: UUID, work: Annotated[Work, writes("collection:write")]) -> HoldOut:
     """End a hold now; it stays in the list, with who released it. What it stopped is planned again tonight."""
-    return HoldOut.of(
-        await holds.release_hold(work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, hold_id=HoldId(hold_id))
-    )
+    return HoldOut.of(await holds.release_hold(work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, hold_id=HoldId(hold_id)))

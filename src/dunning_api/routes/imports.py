@@ -8,17 +8,18 @@ from uuid import UUID
 
 from fastapi import Depends, Query, Request
 from fastapi.responses import StreamingResponse
-from pydantic import AwareDatetime
 from starlette.exceptions import HTTPException
 
 from dunning.kit.ids import ImportId, LedgerId, TenantId
 from dunning.ledger import imports
+from dunning.ledger.import_kinds import CUSTOMERS, DOCUMENTS, HOLDS
 from dunning.ledger.imports import Upload, Wanted
+from dunning.receipts.import_kind import RECEIPTS
 from dunning_api import paging
 from dunning_api.deps import Caller, Work, calling, reads, writes
 from dunning_api.idempotency import Router
 from dunning_api.problems import problems
-from dunning_api.schemas.base import Page
+from dunning_api.schemas.base import Instant, Page
 from dunning_api.schemas.imports import ImportOut, ImportRowOut
 
 router = Router(tags=["imports"])
@@ -28,10 +29,18 @@ _NDJSON = (
     '{"kind": "document", "external_id": "INV-118", "customer_external_id": "C-1001", "number": "2026/118", "document_on": "2026-01-15",'
     ' "due_on": "2026-02-15", "total": {"amount": "1220.00", "currency": "EUR"}}\n'
 )
+_CSV_COLUMNS = "\n".join(
+    f"- `{kind.plural}`: {', '.join(f'**{name}**' if name in kind.required else name for name in kind.columns)}"
+    for kind in (CUSTOMERS, DOCUMENTS, RECEIPTS, HOLDS)
+)
 _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "description": "The file: NDJSON with one object a line, in the shape of the PUT bodies with `kind` and `external_id`; or CSV with a header.",
+        "description": (
+            "The file: NDJSON with one object a line, in the shape of the PUT bodies with `kind` (customer, document, receipt, hold) and `external_id`;"
+            " or CSV whose header names these columns in any order, the bold ones required:\n\n"
+            f"{_CSV_COLUMNS}\n\nSeveral roles stand in one cell with spaces between. A document of several instalments needs NDJSON."
+        ),
         "content": {
             "application/x-ndjson": {"schema": {"type": "string"}, "example": _NDJSON},
             "text/csv": {
@@ -70,9 +79,11 @@ async def create_import(
     work: Annotated[Work, writes("ledger:write")],
     kind: Annotated[Literal["customers", "documents", "receipts", "holds", "mixed"], Query(description="`mixed` is for NDJSON.")] = "mixed",
     format: Annotated[Literal["ndjson", "csv"], Query()] = "ndjson",  # noqa: A002  # the parameter's name in the API
-    mode: Annotated[Literal["upsert", "snapshot"], Query(description="`snapshot`: what is missing in the file is closed; only with balance_source erp_open_items.")] = "upsert",
+    mode: Annotated[
+        Literal["upsert", "snapshot"], Query(description="`snapshot`: what is missing in the file is closed; only with balance_source erp_open_items.")
+    ] = "upsert",
     dry_run: Annotated[bool, Query(description="Answer what would happen and keep nothing.")] = False,
-    complete_as_of: Annotated[AwareDatetime | None, Query(description="When done, state that the ledger is complete up to this instant.")] = None,
+    complete_as_of: Annotated[Instant | None, Query(description="When done, state that the ledger is complete up to this instant.")] = None,
     control_total: Annotated[
         list[Annotated[str, Query(max_length=40)]] | None,
         Query(max_length=20, description="Sum of the file, a currency each, such as EUR:1234.50; open amounts for documents, credits negative."),
@@ -96,9 +107,7 @@ async def create_import(
 
 
 @router.get("/ledgers/{ledger_id}/imports", summary="List imports", responses=problems(404))
-async def list_imports(
-    ledger_id: UUID, work: Annotated[Work, reads()], limit: paging.Limit = 100, cursor: paging.Cursor = None
-) -> Page[ImportOut]:
+async def list_imports(ledger_id: UUID, work: Annotated[Work, reads()], limit: paging.Limit = 100, cursor: paging.Cursor = None) -> Page[ImportOut]:
     """List the imports of a ledger, newest first."""
     key = paging.unseal(work.keyring, "imports", cursor, 1)
     found = await imports.imports_after(
@@ -161,14 +170,10 @@ async def _errors(request: Request, tenant_id: TenantId, import_id: ImportId) ->
 @router.post("/imports/{import_id}/approve", status_code=202, summary="Let a parked snapshot go on", responses=problems(404, 409))
 async def approve_import(import_id: UUID, work: Annotated[Work, writes("ledger:write")]) -> ImportOut:
     """Approve a snapshot that would close more than the ledger's limit."""
-    return ImportOut.of(
-        await imports.approve(work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, import_id=ImportId(import_id))
-    )
+    return ImportOut.of(await imports.approve(work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, import_id=ImportId(import_id)))
 
 
 @router.post("/imports/{import_id}/cancel", summary="Drop an import that has not begun", responses=problems(404, 409))
 async def cancel_import(import_id: UUID, work: Annotated[Work, writes("ledger:write")]) -> ImportOut:
     """Drop an import of which nothing has been applied."""
-    return ImportOut.of(
-        await imports.cancel(work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, import_id=ImportId(import_id))
-    )
+    return ImportOut.of(await imports.cancel(work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, import_id=ImportId(import_id)))

@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import Query
-from pydantic import AwareDatetime
 
 from dunning.kit.ids import ItemId, LedgerId
 from dunning.ledger import items
@@ -17,7 +16,7 @@ from dunning_api import paging
 from dunning_api.deps import Work, reads, writes
 from dunning_api.idempotency import Router
 from dunning_api.problems import problems
-from dunning_api.schemas.base import Page
+from dunning_api.schemas.base import Day, Instant, Page
 from dunning_api.schemas.documents import ItemOut, ItemUpdate
 from dunning_api.schemas.receipts import AllocationOut
 
@@ -35,8 +34,8 @@ async def list_items(
     state: Annotated[Literal["open", "settled", "void"] | None, Query()] = None,
     direction: Annotated[Literal["debit", "credit"] | None, Query()] = None,
     currency: Annotated[str | None, Query(pattern=r"^[A-Z]{3}$")] = None,
-    due_from: Annotated[dt.date | None, Query(description="Due on this day or later.")] = None,
-    due_to: Annotated[dt.date | None, Query(description="Due on this day or earlier.")] = None,
+    due_from: Annotated[Day | None, Query(description="Due on this day or later.")] = None,
+    due_to: Annotated[Day | None, Query(description="Due on this day or earlier.")] = None,
     over_settled: Annotated[bool | None, Query(description="Items that were settled by more than their document came to say.")] = None,
     limit: paging.Limit = 100,
     cursor: paging.Cursor = None,
@@ -53,7 +52,7 @@ async def list_items(
 async def list_item_changes(
     ledger_id: UUID,
     work: Annotated[Work, reads()],
-    changed_since: Annotated[AwareDatetime, Query(description="`changed_at` of the last item you have; the beginning of time for all.")],
+    changed_since: Annotated[Instant, Query(description="`changed_at` of the last item you have; the beginning of time for all.")],
     limit: paging.Limit = 100,
     cursor: paging.Cursor = None,
 ) -> Page[ItemOut]:
@@ -63,9 +62,7 @@ async def list_item_changes(
     """
     key = paging.unseal(work.keyring, "item_changes", cursor, 2)
     since, after = (dt.datetime.fromisoformat(key[0]), UUID(key[1])) if key else (changed_since, _FIRST)
-    found = await items.items_changed_after(
-        work.session, tenant_id=work.tenant_id, ledger_id=LedgerId(ledger_id), since=since, after=after, limit=limit + 1
-    )
+    found = await items.items_changed_after(work.session, tenant_id=work.tenant_id, ledger_id=LedgerId(ledger_id), since=since, after=after, limit=limit + 1)
     last = found[limit - 1] if len(found) > limit else None
     more = paging.seal(work.keyring, "item_changes", last.changed_at.isoformat(), last.item_id) if last else None
     return Page(data=[ItemOut.of(item) for item in found[:limit]], next_cursor=more)
@@ -97,9 +94,7 @@ async def update_item(item_id: UUID, body: ItemUpdate, work: Annotated[Work, wri
 
 
 @router.get("/items/{item_id}/allocations", summary="What explains an item's open amount", responses=problems(404))
-async def list_item_allocations(
-    item_id: UUID, work: Annotated[Work, reads()], limit: paging.Limit = 100, cursor: paging.Cursor = None
-) -> Page[AllocationOut]:
+async def list_item_allocations(item_id: UUID, work: Annotated[Work, reads()], limit: paging.Limit = 100, cursor: paging.Cursor = None) -> Page[AllocationOut]:
     """List the entries set against an item, or spent from it where it is a credit, with those that undo them."""
     key = paging.unseal(work.keyring, "item_allocations", cursor, 1)
     found = await allocations.allocations_of_item(

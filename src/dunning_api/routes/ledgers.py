@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Header, Query, Response
+from fastapi import Query, Response
 
 from dunning.kit.ids import LedgerId
 from dunning.ledger import ledgers
 from dunning_api import paging
 from dunning_api.deps import Work, reads, writes
+from dunning_api.etags import IfMatch, expected_revision, tag
 from dunning_api.idempotency import Router
 from dunning_api.problems import problems
 from dunning_api.schemas.base import Page
@@ -18,16 +19,12 @@ from dunning_api.schemas.ledgers import Freshness, LedgerCreate, LedgerOut, Ledg
 
 router = Router(tags=["ledgers"])
 
-IfMatch = Annotated[
-    str, Header(alias="If-Match", pattern=r'^"\d{1,9}"$', description="The ETag you read, so that two people do not overwrite each other.", examples=['"1"'])
-]
-
 
 @router.post("/ledgers", status_code=201, summary="Create a ledger", responses=problems(404, 409))
 async def create_ledger(body: LedgerCreate, work: Annotated[Work, writes("ledger:write")], response: Response) -> LedgerOut:
     """Create a ledger. Nobody is reminded until a scenario is assigned, a first run was approved and sending is on."""
     ledger = await ledgers.create_ledger(work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, **body.fields())
-    response.headers["ETag"] = f'"{ledger.version}"'
+    tag(response, ledger.version)
     return LedgerOut.of(ledger)
 
 
@@ -40,9 +37,7 @@ async def list_ledgers(
 ) -> Page[LedgerOut]:
     """List ledgers, oldest first."""
     key = paging.unseal(work.keyring, "ledgers", cursor, 1)
-    found = await ledgers.ledgers_after(
-        work.session, tenant_id=work.tenant_id, after=UUID(key[0]) if key else None, limit=limit + 1, external_id=external_id
-    )
+    found = await ledgers.ledgers_after(work.session, tenant_id=work.tenant_id, after=UUID(key[0]) if key else None, limit=limit + 1, external_id=external_id)
     more = paging.seal(work.keyring, "ledgers", found[limit - 1].ledger_id) if len(found) > limit else None
     return Page(data=[LedgerOut.of(ledger) for ledger in found[:limit]], next_cursor=more)
 
@@ -51,13 +46,13 @@ async def list_ledgers(
 async def get_ledger(ledger_id: UUID, work: Annotated[Work, reads()], response: Response) -> LedgerOut:
     """Return a ledger; its ETag goes into `If-Match` of a change."""
     ledger = await ledgers.ledger_of(work.session, tenant_id=work.tenant_id, ledger_id=LedgerId(ledger_id))
-    response.headers["ETag"] = f'"{ledger.version}"'
+    tag(response, ledger.version)
     return LedgerOut.of(ledger)
 
 
-@router.patch("/ledgers/{ledger_id}", summary="Change a ledger", responses=problems(404, 409, 412))
+@router.patch("/ledgers/{ledger_id}", summary="Change a ledger", responses=problems(404, 409, 412, 428))
 async def update_ledger(
-    ledger_id: UUID, body: LedgerUpdate, if_match: IfMatch, work: Annotated[Work, writes("ledger:write")], response: Response
+    ledger_id: UUID, body: LedgerUpdate, work: Annotated[Work, writes("ledger:write")], response: Response, if_match: IfMatch = None
 ) -> LedgerOut:
     """Change settings; what is left out stays. All customers are planned again. 412 when somebody changed it since you read it."""
     ledger = await ledgers.update_ledger(
@@ -66,10 +61,10 @@ async def update_ledger(
         tenant_id=work.tenant_id,
         actor=work.actor,
         ledger_id=LedgerId(ledger_id),
-        expected_version=int(if_match.strip('"')),
+        expected_version=expected_revision(if_match),
         **body.fields(),
     )
-    response.headers["ETag"] = f'"{ledger.version}"'
+    tag(response, ledger.version)
     return LedgerOut.of(ledger)
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import Query
-from pydantic import AwareDatetime
 
 from dunning.collection import history, outlook
 from dunning.kit.ids import CustomerId, ItemId, LedgerId
@@ -16,12 +14,12 @@ from dunning_api.deps import Work, reads, writes
 from dunning_api.idempotency import Router
 from dunning_api.problems import problems
 from dunning_api.schemas.actions import ActivityCreate, ActivityOut, TimelineEntry
-from dunning_api.schemas.base import Page
+from dunning_api.schemas.base import Day, Instant, Page
 from dunning_api.schemas.outlook import AgendaOut, CustomerExplanation, ExplanationOut, ForewarnedOut
 
 router = Router(tags=["outlook"])
 
-At = Annotated[dt.date | None, Query(description="Seen from this day, today or later, if nothing happens until then.")]
+At = Annotated[Day | None, Query(description="Seen from this day, today or later, if nothing happens until then.")]
 
 
 @router.get("/customers/{customer_id}/agenda", summary="What will happen to a customer", responses=problems(404))
@@ -99,7 +97,7 @@ async def list_activities(
     customer: Annotated[UUID | None, Query(description="Only activities about this customer.")] = None,
     ledger: Annotated[UUID | None, Query(description="Only activities of this ledger.")] = None,
     kind: Annotated[str | None, Query(max_length=80, alias="type", description="Only activities of this kind, such as claim_for_non_payment.")] = None,
-    since: Annotated[AwareDatetime | None, Query(description="Only activities from this instant on.")] = None,
+    since: Annotated[Instant | None, Query(description="Only activities from this instant on.")] = None,
     limit: paging.Limit = 100,
     cursor: paging.Cursor = None,
 ) -> Page[ActivityOut]:

@@ -61,7 +61,7 @@ async def put_receipt(
     status_code=201,
     response_model=ReceiptRecord,
     summary="Record a receipt",
-    responses=problems(404, 409),
+    responses={**problems(404, 409), 200: {"model": ReceiptRecord, "description": "The same was recorded under this id before."}},
 )
 async def create_receipt(
     ledger_id: UUID, body: ReceiptCreate, work: Annotated[Work, writes("receipts:write", idempotent=True)], response: Response
@@ -122,9 +122,7 @@ async def get_receipt(receipt_id: UUID, work: Annotated[Work, reads()]) -> Recei
 
 
 @router.post("/receipts/{receipt_id}/allocations", status_code=201, summary="Allocate what is left of a receipt", responses=problems(404, 409))
-async def allocate_rest(
-    receipt_id: UUID, body: AllocationCreate, work: Annotated[Work, writes("receipts:write", idempotent=True)]
-) -> ReceiptRecord:
+async def allocate_rest(receipt_id: UUID, body: AllocationCreate, work: Annotated[Work, writes("receipts:write", idempotent=True)]) -> ReceiptRecord:
     """Set unapplied money against items, oldest debt first or as listed. More than is left or open is 409."""
     found = await allocations.allocate_rest(
         work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, receipt_id=ReceiptId(receipt_id), allocation=body.allocation
@@ -184,9 +182,7 @@ async def list_inbox(
 async def dismiss_parked(receipt_inbox_id: UUID, body: Because, work: Annotated[Work, writes("receipts:write")]) -> ParkedOut:
     """Decide that a parked receipt is not to be booked; it stays listed as dismissed."""
     return ParkedOut.of(
-        await inbox.dismiss(
-            work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, receipt_inbox_id=receipt_inbox_id, reason=body.reason
-        )
+        await inbox.dismiss(work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, receipt_inbox_id=receipt_inbox_id, reason=body.reason)
     )
 
 
@@ -194,7 +190,5 @@ async def dismiss_parked(receipt_inbox_id: UUID, body: Because, work: Annotated[
 async def book_parked(receipt_inbox_id: UUID, body: ParkedBook, work: Annotated[Work, writes("receipts:write")]) -> ParkedOut:
     """Book a parked receipt under an id that is free, with its money unapplied; allocate it afterwards."""
     return ParkedOut.of(
-        await inbox.book(
-            work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, receipt_inbox_id=receipt_inbox_id, external_id=body.external_id
-        )
+        await inbox.book(work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, receipt_inbox_id=receipt_inbox_id, external_id=body.external_id)
     )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from typing import Annotated, Any, Generic, Self, TypeVar, cast
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, model_validator
 from pydantic_core import core_schema
 
 from dunning.kit.money import Money, MoneyError, format_minor, parse_minor
@@ -100,6 +101,12 @@ def _only_text(value: Any) -> Any:
         msg = 'an amount is text such as "1234.50", never a number'
         raise ValueError(msg)  # noqa: TRY004  # pydantic reports ValueError as a field error
     return value
+
+
+Day = Annotated[dt.date, BeforeValidator(_only_text_of_days)]
+"""A day in a query: `2026-03-02`, and not the seconds of some clock."""
+Instant = Annotated[AwareDatetime, BeforeValidator(_only_text_of_days)]
+"""An instant in a query, with its zone."""
 
 
 class MoneyIn(Input):

@@ -43,19 +43,19 @@ class BankAccount(Input):
 class _Settings(Input):
     subdivision: Annotated[str | None, Field(pattern=r"^[A-Z0-9]{1,3}$", description="Subdivision whose holidays count too, such as MI.")] = None
     reply_to: Email | None = None
-    bank_accounts: Annotated[list[BankAccount], Field(max_length=50)] = []
-    link_target: Annotated[
-        str, Field(max_length=2000, description="`portal`, or the address of your own extranet with `{token}` in it, https only.")
-    ] = "portal"
+    bank_accounts: Annotated[list[BankAccount], Field(max_length=50, default_factory=list)]
+    link_target: Annotated[str, Field(max_length=2000, description="`portal`, or the address of your own extranet with `{token}` in it, https only.")] = (
+        "portal"
+    )
     crm_url: Annotated[Url | None, Field(description="Where colleagues find a customer; goes into internal mails.")] = None
     run_mode: Annotated[Literal["automatic", "proposal"], Field(description="`proposal`: every run waits for a person.")] = "proposal"
     nightly_at: Annotated[ClockTime, Field(description="Local time of the nightly run, HH:MM.")] = "06:00"
     send_from: Annotated[ClockTime, Field(description="Mails leave from this local time on.")] = "08:00"
     send_until: Annotated[ClockTime, Field(description="And until this one.")] = "19:00"
     send_on_closed_days: bool = False
-    freshness_limit_hours: Annotated[
-        int | None, Field(ge=1, le=8760, description="Automatic sending stops when `complete_as_of` is older; null is off.")
-    ] = None
+    freshness_limit_hours: Annotated[int | None, Field(ge=1, le=8760, description="Automatic sending stops when `complete_as_of` is older; null is off.")] = (
+        None
+    )
     closing_limit_percent: Annotated[
         int, Field(ge=0, le=100, description="A snapshot that would close more than this share of items or amount waits for a person.")
     ] = 20

@@ -112,7 +112,7 @@ class ResolvedRow(Output):
     """One document of the claim, as it was told and as it stands today."""
 
     item_id: UUID
-    document_id: UUID
+    document_id: UUID | None
     number: str
     kind: str
     section: str

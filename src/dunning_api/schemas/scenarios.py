@@ -38,7 +38,7 @@ _STEP: dict[str, Any] = {
     "code": "01",
     "name": "Payment reminder",
     "mode": "automatic",
-    "trigger": {"kind": "due_date", "offset_days": 1, "until_days": 7},
+    "trigger": {"kind": "due_date", "offset_days": 1},
     "deadline_days": 7,
     "notices": [{"code": "main", "channel": "email", "template": "reminder-mild", "to_roles": ["dunning", "billing"]}],
 }

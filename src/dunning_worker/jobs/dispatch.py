@@ -6,13 +6,16 @@ import asyncpg
 
 from dunning.kit.faults import faultpoint
 from dunning.kit.ids import TenantId
+from dunning.kit.logs import logger
 from dunning.messages import sweep
 from dunning.messages.compose import outgoing
 from dunning.messages.dispatch import relay_of
 from dunning.messages.ports import Evidence, no_evidence
 from dunning.tenancy import service as tenancy
-from dunning_worker.dispatcher import Dispatcher
+from dunning_worker.dispatcher import TRANSIENT, Dispatcher
 from dunning_worker.world import World
+
+log = logger("dispatch")
 
 
 async def dispatch_tenant(world: World, tenant_id: TenantId, dispatcher: Dispatcher | None = None) -> int:
@@ -29,7 +32,7 @@ async def dispatch_tenant(world: World, tenant_id: TenantId, dispatcher: Dispatc
         begun = await at_work.send_due(tenant_id, relay)
     finally:
         async with world.database.transaction(tenant_id) as session:
-            await sweep.plan_next_visit(session, tenant_id=tenant_id)
+            await sweep.plan_next_visit(session, tenant_id=tenant_id, relays=world.transports.keys())
     return moved + begun
 
 
@@ -37,8 +40,16 @@ async def sweep_tenant(world: World, tenant_id: TenantId, first_look_seconds: fl
     """Move on what time has moved, a batch a transaction, and return how many messages moved."""
     total = 0
     while True:
-        async with world.database.transaction(tenant_id) as session:
-            moved = await sweep.sweep(session, world.ports, tenant_id=tenant_id, first_look_seconds=first_look_seconds)
+        try:
+            async with world.database.transaction(tenant_id) as session:
+                moved = await sweep.sweep(session, world.ports, tenant_id=tenant_id, first_look_seconds=first_look_seconds)
+        except TRANSIENT:
+            raise
+        except Exception:
+            # One message to whose end the collection cannot react must not keep all others from theirs.
+            log.exception("message.reaction_failed", tenant_id=tenant_id)
+            async with world.database.transaction(tenant_id) as session:
+                moved = await sweep.sweep(session, world.ports.without_reaction(), tenant_id=tenant_id, first_look_seconds=first_look_seconds)
         total += moved
         if moved < sweep.BATCH:
             return total

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 from collections.abc import Iterator
 from itertools import islice
+from typing import NoReturn
 
 import asyncpg
 
@@ -16,7 +18,7 @@ from dunning.kit.ids import TenantId
 from dunning.kit.logs import logger
 from dunning.ledger import import_kinds, import_store, importing
 from dunning.ledger.import_files import FileRow, read_rows
-from dunning.ledger.import_store import Import
+from dunning.ledger.import_store import Import, RowRecord
 from dunning.receipts import import_kind
 from dunning.tenancy import due_work
 from dunning.tenancy import service as tenancy
@@ -24,11 +26,19 @@ from dunning_worker.world import World
 
 KINDS = {kind.name: kind for kind in (import_kinds.CUSTOMERS, import_kinds.DOCUMENTS, import_kind.RECEIPTS, import_kinds.HOLDS)}
 log = logger("worker")
+LAST_ROW = 2**31 - 1
+ANALYSE_AFTER = (1, 10, 100, 1000)
+"""Batches of one import after which the planner's statistics are renewed."""
 REFUSED = (DunningError, asyncpg.IntegrityConstraintViolationError)
 
 
-class _Undo(Exception):
-    """Ends a dry run: everything it wrote is undone."""
+class _Rehearsed(Exception):
+    """Ends a dry run, so that everything it wrote is undone, and carries what it found."""
+
+    def __init__(self, imported: Import, rows: list[RowRecord]) -> None:
+        super().__init__()
+        self.imported = imported
+        self.rows = rows
 
 
 async def work_on_imports(world: World, tenant_id: TenantId) -> int:
@@ -86,11 +96,25 @@ async def _apply(world: World, tenant_id: TenantId, imported: Import, content: b
     rows = _rows_from(imported, content)
     at_row = imported.next_row
     size = world.settings.import_batch_rows
-    while batch := list(islice(rows, size)):
-        if not await _one_batch(world, tenant_id, imported, at_row, batch):
+    batches = 0
+    # The next rows are read in a thread while the database works on the present ones.
+    batch = await asyncio.to_thread(_next, rows, size)
+    while batch:
+        ahead = asyncio.create_task(asyncio.to_thread(_next, rows, size))
+        try:
+            applied = await _one_batch(world, tenant_id, imported, at_row, batch)
+        finally:
+            following = await ahead
+        if not applied:
             return False
         at_row = batch[-1].row_no + 1
         await faultpoint("import_batch_committed")
+        batches += 1
+        if batches in ANALYSE_AFTER and len(batch) == size:
+            # A first large file fills tables faster than the database looks at them by itself; until then its plans are for empty ones.
+            async with world.database.transaction(tenant_id) as session:
+                await import_store.analyse_tables(session)
+        batch = following
     if imported.mode == "snapshot":
         await _close(world, tenant_id, imported, content)
     await _retry(world, tenant_id, imported)
@@ -99,6 +123,10 @@ async def _apply(world: World, tenant_id: TenantId, imported: Import, content: b
         if last is not None and last.state in {"staged", "applying"}:
             await importing.finish(session, await _clock(session, tenant_id), tenant_id=tenant_id, imported=last)
     return True
+
+
+def _next(rows: Iterator[FileRow], size: int) -> list[FileRow]:
+    return list(islice(rows, size))
 
 
 async def _one_batch(world: World, tenant_id: TenantId, imported: Import, at_row: int, batch: list[FileRow]) -> bool:
@@ -112,9 +140,7 @@ async def _one_batch(world: World, tenant_id: TenantId, imported: Import, at_row
                 if locked.state == "staged":
                     await import_store.set_state(session, tenant_id, imported.import_id, "applying")
                 clock = await _clock(session, tenant_id)
-                await importing.apply_rows(
-                    session, clock, tenant_id=tenant_id, imported=locked, rows=batch, kinds=KINDS, one_by_one=one_by_one
-                )
+                await importing.apply_rows(session, clock, tenant_id=tenant_id, imported=locked, rows=batch, kinds=KINDS, one_by_one=one_by_one)
                 await faultpoint("import_batch_applied")
         except REFUSED:
             if one_by_one:
@@ -124,11 +150,20 @@ async def _one_batch(world: World, tenant_id: TenantId, imported: Import, at_row
     return False
 
 
+def _named_by(imported: Import, content: bytes) -> tuple[list[str], list[str]]:
+    """Return the external ids of the documents and of the customers that a snapshot mentions."""
+    mentioned: list[str] = []
+    customers: set[str] = set()
+    for row in read_rows(content, importing.shape_of(imported), KINDS):
+        if row.external_id is not None:
+            mentioned.append(row.external_id)
+        if row.stated is not None:
+            customers.add(row.stated.customer_external_id)
+    return mentioned, sorted(customers)
+
+
 async def _close(world: World, tenant_id: TenantId, imported: Import, content: bytes) -> None:
-    stated = [row for row in read_rows(content, importing.shape_of(imported), KINDS)]
-    mentioned = [row.external_id for row in stated if row.external_id is not None]
-    customers = sorted({row.stated.customer_external_id for row in stated if row.stated is not None})
-    del stated
+    mentioned, customers = _named_by(imported, content)
     while True:
         async with world.database.transaction(tenant_id) as session:
             locked = await import_store.lock_import(session, tenant_id, imported.import_id)
@@ -178,7 +213,6 @@ async def _dry_run(world: World, tenant_id: TenantId, imported: Import, content:
 
     The customers it names are locked meanwhile, so a dry run is for files of a size that a person looks at.
     """
-    kept: list[import_store.RowRecord] = []
     async with world.database.transaction(tenant_id) as session:
         locked = await import_store.lock_import(session, tenant_id, imported.import_id)
         if locked is None or locked.state != "staged":
@@ -186,36 +220,29 @@ async def _dry_run(world: World, tenant_id: TenantId, imported: Import, content:
         clock = await _clock(session, tenant_id)
         try:
             async with session.savepoint():
-                rows = _rows_from(locked, content)
-                while batch := list(islice(rows, world.settings.import_batch_rows)):
-                    await importing.apply_rows(session, clock, tenant_id=tenant_id, imported=locked, rows=batch, kinds=KINDS, one_by_one=True)
-                if locked.mode == "snapshot":
-                    await _close_dry(session, clock, tenant_id, locked, content, world.settings.import_batch_rows)
-                while await importing.retry_parked(
-                    session, clock, tenant_id=tenant_id, imported=locked, kinds=KINDS, limit=world.settings.import_batch_rows, one_by_one=True
-                ):
-                    pass
-                seen = await import_store.import_of(session, tenant_id, locked.import_id)
-                kept = await import_store.rows_after(session, tenant_id, locked.import_id, None, 0, 10_000_000)
-                raise _Undo
-        except _Undo:
-            answer = seen or locked
-            await import_store.insert_rows(session, tenant_id, locked.ledger_id, locked.import_id, [row._replace(waits_for=None) for row in kept])
-            await import_store.set_counts(session, tenant_id, locked.import_id, answer.next_row, answer.counts)
-            await importing.finish(session, clock, tenant_id=tenant_id, imported=answer)
+                await _rehearse(session, clock, tenant_id, locked, content, world.settings.import_batch_rows)
+        except _Rehearsed as found:
+            # Without its content a parked row is never tried again.
+            rows = [row._replace(content=None) for row in found.rows]
+            await import_store.insert_rows(session, tenant_id, locked.ledger_id, locked.import_id, rows)
+            await import_store.set_counts(session, tenant_id, locked.import_id, found.imported.next_row, found.imported.counts)
+            await importing.finish(session, clock, tenant_id=tenant_id, imported=found.imported)
     return True
 
 
-async def _close_dry(session: Session, clock: Clock, tenant_id: TenantId, locked: Import, content: bytes, limit: int) -> None:
-    stated = [row for row in read_rows(content, importing.shape_of(locked), KINDS)]
-    mentioned = [row.external_id for row in stated if row.external_id is not None]
-    customers = sorted({row.stated.customer_external_id for row in stated if row.stated is not None})
-    closed = 1
-    while closed:
-        again = await import_store.import_of(session, tenant_id, locked.import_id)
-        closed = await importing.close_unmentioned(
-            session, clock, tenant_id=tenant_id, imported=again or locked, mentioned=mentioned, customers=customers, limit=limit
-        )
+async def _rehearse(session: Session, clock: Clock, tenant_id: TenantId, imported: Import, content: bytes, size: int) -> NoReturn:
+    rows = _rows_from(imported, content)
+    while batch := list(islice(rows, size)):
+        await importing.apply_rows(session, clock, tenant_id=tenant_id, imported=imported, rows=batch, kinds=KINDS, one_by_one=True)
+    import_id = imported.import_id
+    seen = await import_store.lock_import(session, tenant_id, import_id) or imported
+    if imported.mode == "snapshot":
+        mentioned, customers = _named_by(imported, content)
+        while await importing.close_unmentioned(session, clock, tenant_id=tenant_id, imported=seen, mentioned=mentioned, customers=customers, limit=size):
+            seen = await import_store.lock_import(session, tenant_id, import_id) or seen
+    while await importing.retry_parked(session, clock, tenant_id=tenant_id, imported=seen, kinds=KINDS, limit=size, one_by_one=True):
+        seen = await import_store.lock_import(session, tenant_id, import_id) or seen
+    raise _Rehearsed(seen, await import_store.rows_after(session, tenant_id, import_id, None, 0, LAST_ROW))
 
 
 async def _clock(session: Session, tenant_id: TenantId) -> Clock:

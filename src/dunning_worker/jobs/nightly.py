@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dunning.collection import action_queries, actions, nights
+import datetime as dt
+
+from dunning.collection import action_queries, actions, nights, run_store
 from dunning.collection.despatch import Outbound
 from dunning.collection.nights import Night
 from dunning.kit.clock import local_date
@@ -45,6 +47,8 @@ async def run_night(world: World, tenant_id: TenantId, night: Night) -> int:
         async with world.database.transaction(tenant_id) as session:
             clock = tenancy.clock_of(await tenancy.tenant_of(session, tenant_id))
             done = await nights.tidy_up(session, clock, tenant_id=tenant_id, ledger_id=ledger_id, outbound=outbound)
+            kept_since = clock.now() - dt.timedelta(days=world.settings.inputs_kept_days)
+            done += await run_store.forget_inputs(session, tenant_id, kept_since, nights.BATCH)
     today = local_date(clock.now(), night.ledger.time_zone)
     async with world.database.reading(tenant_id) as reading:
         waiting = await action_queries.scheduled_actions(reading, tenant_id, ledger_id, today, nights.LEDGERS_MAX)

@@ -98,7 +98,7 @@ async def _carry_out(world: World, tenant_id: TenantId, leased: asyncpg.Record) 
             return
         except NOT_ONE_CUSTOMERS_FAULT:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # whatever it was, its customers are carried out one by one
             log.warning("run.batch_failed", run_id=run_id, customers=len(rows), error=type(error).__name__)
             for row in rows:
                 await _one(world, tenant_id, run, outbound, row)

@@ -1,0 +1,177 @@
+"""The nightly decision: once a local day, whatever happens to the workers, the clocks and the network."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections.abc import Sequence
+
+import pytest
+
+from dunning.collection import nights
+from dunning.kit import faults
+from dunning.kit.database import Database
+from dunning.kit.faults import InjectedFault
+from dunning.kit.settings import Settings
+from dunning_worker.jobs import nightly, runs
+from dunning_worker.world import World, world_of
+from tests.collection.stage import Stage, scenario, step
+from tests.conftest import KEYRING
+
+CROWD = 7
+
+
+async def crowd(stage: Stage) -> Stage:
+    """Open a ledger with customers who are due tomorrow, and one who is not."""
+    await stage.open(scenario(step(1, "a", 1)))
+    for n in range(CROWD):
+        await stage.customer(f"C{n}")
+        await stage.invoice(customer=f"C{n}", days_overdue=0)
+    await stage.customer("LATER")
+    await stage.invoice(customer="LATER", days_overdue=-9)
+    return stage
+
+
+async def tomorrow(stage: Stage, *, at: dt.time = dt.time(6, 30), days: int = 1) -> None:
+    """Move the clock without letting anybody work."""
+    today = (await stage.tenant.clock()).now().date()
+    await stage.tenant.set_clock(dt.datetime.combine(today + dt.timedelta(days=days), at, dt.UTC))
+
+
+async def decided(stage: Stage) -> list[tuple[str, str, str]]:
+    """Return what was decided: customer, step and recipient of every message."""
+    rows = await stage.tenant.rows(
+        """select c.external_id, a.step_code, d.to_email from message m join action a on a.tenant_id = m.tenant_id and a.action_id = m.action_id
+             join customer c on c.tenant_id = m.tenant_id and c.customer_id = m.customer_id
+             join message_address d on d.tenant_id = m.tenant_id and d.message_id = m.message_id
+            where m.tenant_id = $1 order by 1, 2, 3""",
+        stage.tenant_id,
+    )
+    return [(str(r["external_id"]), str(r["step_code"]), str(r["to_email"])) for r in rows]
+
+
+EXPECTED = [(f"C{n}", "a", f"ap@c{n}.example") for n in range(CROWD)]
+
+
+async def night(world: World, stage: Stage) -> None:
+    """Let a worker do its night: what is due by the schedule, then runs."""
+    await nightly.run_due_nights(world, stage.tenant_id)
+    await runs.work_on_runs(world, stage.tenant_id)
+
+
+def small_pages(settings: Settings) -> Settings:
+    """Return settings that take a run apart into many transactions, with leases that end at once."""
+    return settings.model_copy(update={"run_page_customers": 2, "execute_batch_customers": 2, "lease_seconds": 0.05})
+
+
+@pytest.fixture
+def hasty(database: Database, settings: Settings) -> World:
+    """A worker with small pages and short leases."""
+    return world_of(database, small_pages(settings), KEYRING)
+
+
+async def test_two_workers_at_once_decide_once(stage: Stage, database: Database, settings: Settings) -> None:
+    """D6, C-02: started twice at the same moment, the night is one run and each customer is told once."""
+    await crowd(stage)
+    await tomorrow(stage)
+    pair = [world_of(database, settings.model_copy(update={"run_page_customers": 2, "execute_batch_customers": 2}), KEYRING) for _ in range(2)]
+    await asyncio.gather(*(night(one, stage) for one in pair))
+    assert await decided(stage) == EXPECTED
+    assert len((await stage.get("/runs"))["data"]) == 1
+
+
+ONCE: Sequence[str] = ("night_prepared", "night_written", "night_begun", "run_begun", "run_planned")
+OFTEN: Sequence[str] = ("run_page_written", "run_page_planned", "run_batch_written", "run_batch_executed", "messages_queued")
+
+
+@pytest.mark.parametrize(("point", "hit"), [(point, 1) for point in (*ONCE, *OFTEN)] + [(point, 3) for point in OFTEN])
+async def test_a_night_killed_anywhere_decides_the_same(stage: Stage, hasty: World, point: str, hit: int) -> None:
+    """D6: whatever step a worker dies in, the next goes on, and the set of messages is that of an undisturbed night."""
+    await crowd(stage)
+    await tomorrow(stage)
+    faults.set_plan(f"{point}=raise@{hit}")
+    try:
+        for _ in range(12):
+            try:
+                await night(hasty, stage)
+            except InjectedFault:
+                continue
+            await asyncio.sleep(0.06)
+        reached = faults.hits().get(point, 0)
+    finally:
+        faults.set_plan(None)
+    assert reached >= hit, "a fault point that is never passed proves nothing"
+    assert await decided(stage) == EXPECTED
+    assert len((await stage.get("/runs"))["data"]) == 1
+
+
+async def test_a_worker_that_was_away_for_nights_makes_one_late_run(stage: Stage) -> None:
+    """D6, C-08: three missed nights are one run on the day's facts; asked again, nothing more."""
+    await crowd(stage)
+    await tomorrow(stage, days=3)
+    for _ in range(3):
+        await night(stage.world, stage)
+    assert await decided(stage) == EXPECTED
+    assert [r["local_date"] for r in (await stage.get("/runs"))["data"]] == ["2026-03-05"]
+
+
+async def test_a_night_that_meets_an_open_run_waits_for_it(stage: Stage) -> None:
+    """Architecture 4.3: a run under way is not superseded; the night follows when it is over."""
+    await crowd(stage)
+    await tomorrow(stage)
+    await stage.api.post(f"/v1/ledgers/{stage.ledger_id}/runs", json={}, headers={"Idempotency-Key": "a-manual-run-of-today"})
+    assert await nightly.run_due_nights(stage.world, stage.tenant_id) == 0
+    await runs.work_on_runs(stage.world, stage.tenant_id)
+    assert await nightly.run_due_nights(stage.world, stage.tenant_id) == 1
+    await stage.settle()
+    assert await decided(stage) == EXPECTED
+
+
+@pytest.mark.parametrize(
+    ("begins", "nightly_at", "expected"),
+    [
+        # 02:30 does not exist on 29 March 2026 in Rome: that night comes at 03:30 summer time.
+        (dt.datetime(2026, 3, 27, 12, tzinfo=dt.UTC), "02:30", ["2026-03-28T01:30", "2026-03-29T01:30", "2026-03-30T00:30"]),
+        # 02:30 exists twice on 25 October 2026: that night comes the first time, once.
+        (dt.datetime(2026, 10, 23, 12, tzinfo=dt.UTC), "02:30", ["2026-10-24T00:30", "2026-10-25T00:30", "2026-10-26T01:30"]),
+    ],
+    ids=["spring", "autumn"],
+)
+async def test_nights_of_clock_changes_come_once_each(stage: Stage, begins: dt.datetime, nightly_at: str, expected: list[str]) -> None:
+    """D6, C-10: one run a local day on both kinds of daylight-saving nights."""
+    await stage.tenant.set_clock(begins)
+    await stage.open(scenario(step(1, "a", 1)), nightly_at=nightly_at)
+    walked = await stage.advance(days=3)
+    assert [n["at"][:16] for n in walked["nights"]] == expected
+    assert [r["local_date"] for r in reversed((await stage.get("/runs"))["data"])] == [n["local_date"] for n in walked["nights"]]
+
+
+async def test_a_walk_that_was_interrupted_ends_where_it_should(stage: Stage, hasty: World) -> None:
+    """B-55: a worker that dies on the way leaves a walk that the next one finishes, with the same nights and mails."""
+    from dunning_worker.jobs import walk  # noqa: PLC0415  # only here
+
+    await crowd(stage)
+    stage.world = hasty
+    faults.set_plan("walk_stepped=raise@2")
+    answer = await stage.api.post("/v1/test-clock/advance", json={"days": 3})
+    try:
+        with pytest.raises(InjectedFault):
+            await walk.work_on_walks(hasty, stage.tenant_id)
+        refused = await stage.api.post("/v1/test-clock/advance", json={"days": 1})
+        assert refused.json()["code"] == "walk_open"
+        await asyncio.sleep(0.1)
+        await walk.work_on_walks(hasty, stage.tenant_id)
+    finally:
+        faults.set_plan(None)
+    done = await stage.get(f"/test-clock/walks/{answer.json()['walk_id']}")
+    assert (done["state"], len(done["nights"])) == ("done", 3)
+    assert await decided(stage) == EXPECTED
+
+
+async def test_a_live_ledgers_first_night_is_the_one_after_it_was_made(stage: Stage) -> None:
+    """Promises 2.3: nights before a ledger existed are not missed ones."""
+    await stage.open(scenario(step(1, "a", 1)))
+    async with stage.tenant.database.reading(stage.tenant_id) as session:
+        clock = await stage.tenant.clock()
+        assert await nights.nights_due(session, clock, tenant_id=stage.tenant_id) == []
+        assert await nights.next_due_at(session, clock, tenant_id=stage.tenant_id) == dt.datetime(2026, 3, 3, 5, 0, tzinfo=dt.UTC)
