@@ -16,7 +16,7 @@ from rich.console import Console
 from benchmarks.ground import FULL, QUICK, ground
 from benchmarks.results import Result, print_table
 
-ALL = ("planning", "rendering", "sending", "evaluation", "serving")
+ALL = ("planning", "rendering", "evaluation", "memory", "ingest", "sending", "night", "serving")
 
 
 async def run(names: list[str], *, quick: bool, million: bool, tell: Console) -> tuple[list[Result], list[str]]:
@@ -31,7 +31,7 @@ async def run(names: list[str], *, quick: bool, million: bool, tell: Console) ->
             began = time.perf_counter()
             try:
                 results += await importlib.import_module(f"benchmarks.{name}").measure(made)
-            except Exception:  # one that fails must not hide the others' figures
+            except Exception:  # noqa: BLE001  # one that fails must not hide the figures of the others
                 failed.append(name)
                 tell.print(traceback.format_exc(), markup=False)
             tell.print(f"{name}: {time.perf_counter() - began:.0f} s", style="dim")

@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 from uuid import UUID
 
 import asyncpg
@@ -128,7 +129,7 @@ class Watch:
         self.seconds = 0.0
         self._began = 0.0
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> Self:
         self._began = time.perf_counter()
         return self
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import aiosmtplib
 import asyncpg
+from tests.fakes.processes import running
+from tests.fakes.sink import statistics_of
 
 from benchmarks import evaluation
 from benchmarks.ground import KEYRING, Company, Ground, Watch
@@ -21,8 +23,6 @@ from dunning.messages.shipped import shipped_templates
 from dunning.messages.smtp import SmtpAccount, SmtpTransport
 from dunning_worker.jobs.dispatch import drain_tenant
 from dunning_worker.world import World, world_of
-from tests.fakes.processes import running
-from tests.fakes.sink import statistics_of
 
 SENDING = Line("sending", "mails/s", 0.8, 0.6, "a plain sender: claim 100, read, render, standard library mail, aiosmtplib, mark done; no fence, no evidence, no state")
 DISTANT = Line("sending to a relay 20 ms away", "mails/s", 0.9, 0.7, "aiosmtplib alone over as many connections, one mail text again and again")

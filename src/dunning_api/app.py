@@ -57,7 +57,6 @@ def create_app(database: Database | None, settings: Settings, keyring: Keyring, 
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
-        max_body_size=settings.max_body_bytes,
         generate_unique_id_function=lambda route: route.name,
         telemetry=None,
     )
@@ -68,7 +67,7 @@ def create_app(database: Database | None, settings: Settings, keyring: Keyring, 
     app.state.key_cache = KeyCache()
     problems.install(app)
     idempotency.install(app)
-    middleware.install(app)
+    middleware.install(app, max_body_bytes=settings.max_body_bytes)
     v1 = Router(prefix="/v1")
     routes_of_nouns: list[problems.NounRoute] = []
     for module in sorted(pkgutil.iter_modules(dunning_api.routes.__path__), key=lambda m: m.name):

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from dunning.events import due_work
 from dunning.kit.database import AWAY
-from dunning.tenancy import due_work
 
 router = APIRouter(tags=["operation"])
 

@@ -10,6 +10,8 @@ import asyncpg
 from fastapi import APIRouter, FastAPI, Header, Request
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
+from starlette.routing import Match
+from starlette.types import Scope
 
 from dunning.kit.errors import Conflict, Malformed
 
@@ -25,6 +27,7 @@ HEADER: Any = Header(
     examples=["7d1f6c1e-5a0b-4c5e-9d57-2f6f1c0e8a11"],
 )
 TWIN_WAIT = "5s"
+_WORDS, _WORDS_OF = "dunning.path_words", "dunning.path_words_of"
 
 
 class KeyReused(Malformed):
@@ -41,7 +44,7 @@ class TwinRunning(Conflict):
     title = "The same request is still running"
 
 
-class Replay(Exception):  # noqa: N818  # not an error: the stored answer of the first request
+class Replay(Exception):  # not an error: the stored answer of the first request
     """Ends a repeated request with the stored answer."""
 
     def __init__(self, response: Response) -> None:
@@ -135,10 +138,33 @@ class Route(APIRoute):
 
 
 class Router(APIRouter):
-    """The router of every noun."""
+    """The router of every noun; one that shares no path with a request is passed over without trying its routes one by one."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(route_class=Route, **options)
+        self._paths: tuple[int, frozenset[frozenset[str]]] = (0, frozenset())
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Tell whether a route of this router takes a request."""
+        if scope["type"] == "http":
+            paths = self._fixed_words()
+            words = scope.get(_WORDS)
+            if words is None or scope[_WORDS_OF] != scope["path"]:
+                scope[_WORDS_OF], words = scope["path"], frozenset(scope["path"].split("/"))
+                scope[_WORDS] = words
+            if paths and not any(path <= words for path in paths):
+                return Match.NONE, {}
+        return super().matches(scope)
+
+    def _fixed_words(self) -> frozenset[frozenset[str]]:
+        """Return, a path, the words that a request to it must contain; nothing where another router is included, whose paths are its own."""
+        counted, paths = self._paths
+        if counted != len(self.routes):
+            own = [getattr(route, "path", None) for route in self.routes]
+            known = all(path is not None for path in own)
+            paths = frozenset(frozenset(word for word in path.split("/") if "{" not in word) for path in own if path is not None) if known else frozenset()
+            self._paths = (len(self.routes), paths)
+        return paths
 
 
 def install(app: FastAPI) -> None:

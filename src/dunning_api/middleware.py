@@ -9,14 +9,50 @@ import structlog
 from fastapi import FastAPI
 from prometheus_client import Counter, Histogram
 from starlette.datastructures import MutableHeaders
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dunning.kit.ids import new_id
+from dunning_api.problems import too_large, unexpected
 
 log = structlog.get_logger()
 REQUESTS = Counter("dunning_http_requests_total", "Requests answered.", ["method", "route", "status"])
 SECONDS = Histogram("dunning_http_request_seconds", "Time from request to response.", ["route"])
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,80}")
+
+
+class _Answer:
+    """What is sent for one request: every response gets the headers, and a refused size becomes a problem like every other error."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._request_id = request_id
+        self._replaced = False
+        self.status: int | None = None
+
+    async def send(self, message: Message) -> None:
+        """Pass a message on."""
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            if message["status"] == 413 and not headers.get("content-type", "").startswith("application/problem+json"):
+                self._replaced = True
+                await too_large()(self._scope, self._receive, self._pass_on)
+                return
+        if not self._replaced:
+            await self._pass_on(message)
+
+    async def _pass_on(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers["X-Request-Id"] = self._request_id
+            headers.setdefault("X-Content-Type-Options", "nosniff")
+            headers.setdefault("Referrer-Policy", "no-referrer")
+            if headers.get("content-type", "").startswith(("application/json", "application/problem+json")):
+                headers.setdefault("Cache-Control", "no-store")
+        await self._send(message)
 
 
 class RequestContext:
@@ -33,24 +69,17 @@ class RequestContext:
         given = next((v.decode("latin-1") for k, v in scope["headers"] if k == b"x-request-id"), "")
         request_id = given if _REQUEST_ID.fullmatch(given) else str(new_id())
         started = time.monotonic()
-        status = 500
-
-        async def sending(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-Id"] = request_id
-                headers.setdefault("X-Content-Type-Options", "nosniff")
-                headers.setdefault("Referrer-Policy", "no-referrer")
-                if headers.get("content-type", "").startswith(("application/json", "application/problem+json")):
-                    headers.setdefault("Cache-Control", "no-store")
-            await send(message)
-
+        answer = _Answer(scope, receive, send, request_id)
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
-                await self.app(scope, receive, sending)
+                await self.app(scope, receive, answer.send)
+            except Exception as error:
+                if answer.status is not None:
+                    raise
+                # Past this point the framework would answer without the headers below.
+                await unexpected(error)(scope, receive, answer.send)
             finally:
+                status = answer.status or 500
                 route = getattr(scope.get("route"), "path", "unmatched")
                 seconds = time.monotonic() - started
                 REQUESTS.labels(scope["method"], route, status).inc()
@@ -58,6 +87,7 @@ class RequestContext:
                 log.info("request.answered", method=scope["method"], route=route, status=status, milliseconds=round(seconds * 1000, 1))
 
 
-def install(app: FastAPI) -> None:
-    """Wrap the application."""
+def install(app: FastAPI, *, max_body_bytes: int) -> None:
+    """Wrap the application; a route may set a larger `max_body_size` of its own."""
+    app.add_middleware(RequestBodyLimitMiddleware, max_body_size=max_body_bytes)
     app.add_middleware(RequestContext)

@@ -153,7 +153,12 @@ def _http(request: Request, error: Exception) -> Response:
         raise error
     code = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 400: "bad_request"}.get(error.status_code, "http_error")
     headers = dict(error.headers or {}) | (_allowed(request) if error.status_code == 405 else {})
-    return problem(error.status_code, code, str(error.detail), str(error.detail), headers)
+    detail = str(error.detail)
+    if error.status_code == 404 and detail == "Not Found":
+        detail = "There is no such path. `/docs` and `/openapi.json` list all of them."
+    elif error.status_code == 405:
+        detail = f"This path takes {headers.get('allow') or headers.get('Allow') or 'other methods'}."
+    return problem(error.status_code, code, str(error.detail), detail, headers)
 
 
 def _away(_request: Request, error: Exception) -> Response:
@@ -173,7 +178,13 @@ def _contended(_request: Request, error: Exception) -> Response:
     return problem(409, "busy", Conflict.title, "Another request is changing the same objects. Repeat this one.", {"Retry-After": "1"})
 
 
-def _unexpected(_request: Request, error: Exception) -> Response:
+def too_large() -> Response:
+    """Answer a body that is larger than this path takes."""
+    return problem(413, "too_large", "The body is too large", "Send less at once; large files go to `POST /v1/ledgers/{ledger_id}/imports`.")
+
+
+def unexpected(error: Exception) -> Response:
+    """Log an error that nobody foresaw and answer without its text, which can hold anything."""
     log.error("request.failed", exc_info=error)
     return problem(500, "internal", "Something went wrong", "An unexpected error was logged; nothing of this request was kept.")
 
@@ -189,4 +200,3 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(asyncpg.IntegrityConstraintViolationError, _refused_by_database)
     for contended in (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, asyncpg.SerializationError):
         app.add_exception_handler(contended, _contended)
-    app.add_exception_handler(Exception, _unexpected)

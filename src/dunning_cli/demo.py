@@ -228,7 +228,7 @@ def _open_a_claim(stack: Stack, story: Story, progress: Progress) -> str | None:
             if receipt is not None:
                 browser.post(link, data={"form": "acknowledge", "nonce": receipt, "name": customer.contact, "role": "Accounts payable", "lang": customer.language})
         progress.update(step, completed=1, description=f"{customer.name} opened its claim (answer: {answer})")
-        return link
+        return str(link)
     return None
 
 

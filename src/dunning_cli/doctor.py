@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 from dataclasses import dataclass
 
@@ -99,6 +98,6 @@ async def _relay(settings: Settings) -> Finding:
         await client.quit()
     except aiosmtplib.SMTPAuthenticationError as error:
         return Finding("mail relay", "fault", f"{where} refuses the login ({error.code}). Correct DUNNING_SMTP_USERNAME and DUNNING_SMTP_PASSWORD.")
-    except (aiosmtplib.SMTPException, OSError, asyncio.TimeoutError) as error:
+    except (TimeoutError, aiosmtplib.SMTPException, OSError) as error:
         return Finding("mail relay", "fault", f"{where} does not answer: {error}. Check DUNNING_SMTP_HOST, DUNNING_SMTP_PORT and DUNNING_SMTP_SECURITY.")
     return Finding("mail relay", "ok", f"{where} answers" + (" and takes the login." if settings.smtp_username else "."))

@@ -15,10 +15,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from dunning.events import due_work
 from dunning.kit.database import AWAY
 from dunning.kit.errors import Unavailable
 from dunning.messages import relay_store
-from dunning.tenancy import due_work
 from dunning_worker import metrics
 from dunning_worker.loops import Loop
 from dunning_worker.world import World

@@ -7,11 +7,11 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
+from dunning.events import due_work
+from dunning.events.due_work import Kind
 from dunning.kit.database import AWAY, Database
 from dunning.kit.ids import TenantId
 from dunning.kit.logs import logger
-from dunning.tenancy import due_work
-from dunning.tenancy.due_work import Kind
 
 TENANTS_AT_ONCE = 4
 """Tenants of one kind that a process works on together; the next wait their turn, the longest waiting first."""

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 
+from dunning.events.due_work import Kind
 from dunning.kit import faults, logs
 from dunning.kit.bell import open_bell
 from dunning.kit.database import Database
@@ -16,7 +17,6 @@ from dunning.kit.ids import TenantId
 from dunning.kit.settings import Settings
 from dunning.kit.signing import Keyring
 from dunning.messages import relay_store
-from dunning.tenancy.due_work import Kind
 from dunning_worker import health, metrics
 from dunning_worker.dispatcher import Dispatcher
 from dunning_worker.hearing import WorkerSettings, hear

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from dunning.events import due_work
 from dunning.events import service as events
 from dunning.kit.database import Database
 from dunning.kit.ids import new_id
-from dunning.tenancy import due_work
 from dunning_worker.jobs import sequence
 from tests.conftest import make_tenant
 

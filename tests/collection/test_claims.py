@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from dunning.kit.invariants import all_checks, violations
+from dunning.kit.invariants import violations
+from dunning.soundness import CHECKS
 from tests.collection.stage import Stage, scenario, step
 
 PEOPLE = [
@@ -128,7 +129,7 @@ async def test_a_refused_mail_becomes_a_task_and_the_step_stays(stage: Stage) ->
     assert (action["state"], action["reason"], action["task_kind"]) == ("waiting", "message_suppressed", "letter")
     assert await stage.progress(item) == ["a#0 pending"]
     async with stage.tenant.database.reading(stage.tenant_id) as session:
-        assert await violations(session, stage.tenant_id, all_checks()) == []
+        assert await violations(session, stage.tenant_id, CHECKS) == []
 
 
 async def test_the_invariants_hold_after_a_story_and_catch_what_breaks_them(stage: Stage) -> None:
@@ -143,7 +144,7 @@ async def test_the_invariants_hold_after_a_story_and_catch_what_breaks_them(stag
 
     async def found() -> set[str]:
         async with stage.tenant.database.reading(stage.tenant_id) as session:
-            return {v.check for v in await violations(session, stage.tenant_id, all_checks())}
+            return {v.check for v in await violations(session, stage.tenant_id, CHECKS)}
 
     assert await found() == set()
     planted = {

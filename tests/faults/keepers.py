@@ -24,6 +24,8 @@ from dunning_cli.processes import Process
 
 TARGETS = ("api", "worker", "valkey", "postgres")
 LOOK_SECONDS = 0.02
+LAST_MOMENT = 0.96
+"""The progress at which the last kill falls; it is held there until all are done, while customers and payments still come in."""
 PAUSE_AFTER_FALL_SECONDS = 0.2
 
 
@@ -134,7 +136,8 @@ class Fall:
 
     target: str
     code: int | None
-    words: str = ""
+    at: dt.datetime
+    words: str
 
 
 @dataclass
@@ -159,6 +162,11 @@ class Keeper:
     @property
     def name(self) -> str:
         return self.mortal.name
+
+    @property
+    def pending(self) -> bool:
+        """Whether there are kills left to do."""
+        return bool(self._left)
 
     def begin(self) -> None:
         """Begin to keep, and to kill."""
@@ -220,7 +228,7 @@ class Keeper:
 
     def _note_fall(self) -> None:
         if isinstance(self.mortal, Product) and self.mortal.process.child is not None:
-            self.falls.append(Fall(self.name, self.mortal.process.child.returncode, self.mortal.last_words()))
+            self.falls.append(Fall(self.name, self.mortal.process.child.returncode, SystemClock().now(), self.mortal.last_words()))
             self._stopping.wait(PAUSE_AFTER_FALL_SECONDS)
 
 
@@ -248,7 +256,7 @@ def moments_of(seed: int, target: str, count: int) -> list[float]:
     The worker's last one falls where mails are leaving: there it has most to lose.
     """
     dice = random.Random(f"{seed}.moments.{target}")
-    first, last = 0.03, 0.92
+    first, last = 0.03, LAST_MOMENT
     part = (last - first) / max(1, count)
     found = [first + part * (n + dice.random()) for n in range(count)]
     if target == "worker" and found:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import datetime as dt
 import json
 import os
@@ -16,16 +15,12 @@ import shutil
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
-from dunning.kit.database import AWAY, Database
-from dunning.kit.errors import Unavailable
 from dunning.kit.ids import TenantId
 from dunning.kit.signing import Keyring
 from dunning_cli import migrate, tenants
@@ -35,12 +30,11 @@ from dunning_cli.stack import free_port
 from tests.fakes.journal import read_journal
 from tests.fakes.processes import running
 from tests.faults.erp import Debtor, Erp, debtor
-from tests.faults.judge import Seen, Told, WholeVerdict, judge, judge_resolved
-from tests.faults.keepers import TARGETS, Keeper, Kill, Product, Progress, Server, moments_of
+from tests.faults.judge import Seen, WholeVerdict, judge, judge_resolved
+from tests.faults.keepers import LAST_MOMENT, TARGETS, Fall, Keeper, Kill, Product, Progress, Server, moments_of
+from tests.faults.observer import Observer, connected
 
 MONDAY = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
-ONCE = ("customer.created", "document.created", "receipt.recorded", "run.committed", "action.executed", "message.accepted")
-"""Events that may happen to one subject once only."""
 PUSHED, IMPORTED, PLANNED, COMMITTED = 0.25, 0.4, 0.5, 0.6
 """Where on the progress of a run its stages end; dispatch is the rest."""
 SLACK_SECONDS = 2.0
@@ -75,7 +69,6 @@ class WholeRun:
         self.progress = Progress()
         self.journal_path = folder / "journal.jsonl"
         self.keepers: dict[str, Keeper] = {}
-        self.unsound: list[str] = []
         self.observed: dict[str, Any] = {}
         self.began = time.monotonic()
         everyone = [debtor(n) for n in range(plan.mails + 2 * self._payers)]
@@ -90,35 +83,32 @@ class WholeRun:
 
     async def play(self) -> tuple[WholeVerdict, Seen]:
         """Run the trial; return the verdict and what it was made from."""
-        with ExitStack() as exits:
+        async with AsyncExitStack() as exits:
             url, api_url, tenant_id, api_key = await asyncio.to_thread(self._begin, exits)
             erp = Erp(api_url, api_key)
-            database: Database | None = None
-            try:
-                ledger_id = await self._found(erp)
-                self._note("started")
-                for keeper in self.keepers.values():
-                    keeper.begin()
-                await self._work(erp, ledger_id)
-                database = await _observer(url)
-                await self._come_to_rest(database, tenant_id)
-                self._note("at_rest")
-                seen = await self._look(erp, database, tenant_id, ledger_id)
-                verdict = judge(seen)
-                await self._resolve(erp, database, tenant_id, ledger_id, verdict)
-                if "valkey" in self.plan.targets:
-                    await self._measure_the_bell(erp, ledger_id, verdict)
-                self._report(verdict, erp)
-            finally:
-                await erp.close()
-                if database is not None:
-                    await database.close()
+            exits.push_async_callback(erp.close)
+            ledger_id = await self._found(erp)
+            self._note("started")
+            for keeper in self.keepers.values():
+                keeper.begin()
+            await self._work(erp, ledger_id)
+            database = await connected(url)
+            exits.push_async_callback(database.close)
+            observer = Observer(erp, database, tenant_id, ledger_id)
+            left = await self._rest(observer)
+            self._note("at_rest")
+            seen = await self._look(erp, observer, left)
+            verdict = judge(seen)
+            await self._resolve(erp, observer, seen, verdict)
+            if "valkey" in self.plan.targets:
+                await self._measure_the_bell(erp, ledger_id, verdict)
+            self._report(verdict, erp)
         return verdict, seen
 
     def _note(self, stage: str) -> None:
         self.observed.setdefault("seconds", {})[stage] = round(time.monotonic() - self.began, 1)
 
-    def _begin(self, exits: ExitStack) -> tuple[str, str, TenantId, str]:
+    def _begin(self, exits: AsyncExitStack) -> tuple[str, str, TenantId, str]:
         plan, logs = self.plan, self.folder / "logs"
         logs.mkdir()
         postgres = exits.enter_context(EmbeddedPostgres(self.folder / "postgres"))
@@ -245,15 +235,19 @@ class WholeRun:
             await asyncio.sleep(0.1)
 
     async def _follow_dispatch(self) -> None:
-        """Follow the journal; a message that a dead worker had in hand never comes there by itself, so it ends when nothing has come for long."""
+        """Follow the journal until all mails are there and all kills are done.
+
+        A message that a dead worker had in hand may never come there by itself, so it ends too when nothing has come for long.
+        """
         last, changed_at = 0, time.monotonic()
         patience = 3 * (self.plan.lease_seconds + self.plan.poll_seconds) + 20
         while time.monotonic() - changed_at < patience:
             count = self._accepted_so_far()
             if count != last:
                 last, changed_at = count, time.monotonic()
-            self.progress.reach(COMMITTED + (1 - COMMITTED) * min(1.0, count / self.plan.mails))
-            if count >= self.plan.mails or (self.progress.value > 0.96 and time.monotonic() - changed_at > self.plan.lease_seconds):
+            self.progress.reach(COMMITTED + (LAST_MOMENT - COMMITTED) * min(1.0, count / (0.95 * self.plan.mails)))
+            at_end = count >= self.plan.mails or (self.progress.value >= LAST_MOMENT and time.monotonic() - changed_at > self.plan.lease_seconds)
+            if at_end and not any(keeper.pending for keeper in self.keepers.values()):
                 return
             await asyncio.sleep(0.05)
 
@@ -262,7 +256,7 @@ class WholeRun:
 
     async def _pay_meanwhile(self, erp: Erp, ledger_id: str) -> None:
         dice = random.Random(f"{self.plan.seed}.payments")
-        for moment, one in sorted(((COMMITTED + (0.95 - COMMITTED) * dice.random(), one) for one in self.paying), key=lambda pair: pair[0]):
+        for moment, one in sorted(((COMMITTED + (LAST_MOMENT - COMMITTED) * dice.random(), one) for one in self.paying), key=lambda pair: pair[0]):
             while self.progress.value < moment and not self.progress.over.is_set():
                 await asyncio.sleep(0.02)
             await erp.pay(ledger_id, one.document, one.address)
@@ -273,97 +267,41 @@ class WholeRun:
             late = debtor(number, "N", due_on="2026-06-30")
             await erp.put_customer(ledger_id, late.customer, late.document)
             number += 1
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.3)
 
-    async def _come_to_rest(self, database: Database, tenant_id: TenantId) -> None:
-        """Wait until every message has come to an end, and the feed has numbered everything."""
-        until = time.monotonic() + 60 + 0.2 * self.plan.mails
-        sql = """select (select count(*) from message where tenant_id = $1
-                          and state in ('ready', 'leased', 'committing', 'retry_wait', 'uncertain'))
-                      + (select count(*) from action where tenant_id = $1 and state = 'scheduled')
-                      + (select count(*) from event where tenant_id = $1 and seq is null)"""
-        left = -1
-        while left and time.monotonic() < until:
-            with contextlib.suppress(*AWAY, Unavailable):
-                async with database.reading(tenant_id) as session:
-                    left = await session.value(sql, tenant_id)
-            await asyncio.sleep(0.2)
-        if left:
-            self.unsound.append(f"{left} messages, actions or events had not come to an end")
+    async def _rest(self, observer: Observer) -> list[str]:
+        return await observer.come_to_rest(60 + 0.2 * self.plan.mails)
 
-    async def _look(self, erp: Erp, database: Database, tenant_id: TenantId, ledger_id: str) -> Seen:
-        await self._look_for_unsound(erp, ledger_id)
-        readable: Counter[tuple[str, str]] = Counter()
-        for kind in ("customers", "documents", "receipts"):
-            readable.update((kind, row["external_id"]) for row in await erp.all(f"/ledgers/{ledger_id}/{kind}"))
-        readable.update(("imports", row["import_id"]) for row in await erp.all(f"/ledgers/{ledger_id}/imports"))
-        readable.update(("runs", row["run_id"]) for row in await erp.all("/runs"))
+    async def _look(self, erp: Erp, observer: Observer, unsound: Sequence[str]) -> Seen:
         return Seen(
             owing=frozenset(one.address for one in self.owing),
             paid_at=dict(erp.paid_at),
-            messages=await self._messages(erp, database, tenant_id, ledger_id),
+            messages=await observer.messages(),
             journal=read_journal(self.journal_path),
             kills=self._kills(),
             connections=self.plan.connections,
             acknowledged=frozenset(erp.acknowledged),
-            readable=readable,
-            unsound=list(self.unsound),
+            readable=await observer.readable(),
+            unsound=[*unsound, *await observer.unsound()],
         )
-
-    async def _look_for_unsound(self, erp: Erp, ledger_id: str) -> None:
-        """Ask the product itself: invariants, the run's own verification, and a feed without gaps in which nothing happened twice."""
-        health = await erp.get("/health/invariants")
-        self.unsound += [f"{v['check']}: {v['subject']} {v['detail']}" for v in health["violations"]]
-        runs = await erp.all("/runs", ledger=ledger_id)
-        if len(runs) != 1:
-            self.unsound.append(f"one run was launched and {len(runs)} are there")
-        for run in runs:
-            verified = await erp.call("POST", f"/runs/{run['run_id']}/verify")
-            if not verified["agrees"]:
-                self.unsound.append(f"run {run['run_id']} decides differently when it is verified: {verified['differences_count']} customers")
-            if run["counts"]["failed"]:
-                self.unsound.append(f"run {run['run_id']} failed for {run['counts']['failed']} customers")
-        feed = await erp.feed()
-        if [event["seq"] for event in feed] != list(range(1, len(feed) + 1)):
-            self.unsound.append("the numbers of the feed have gaps or repeat")
-        twice = Counter((event["kind"], event["subject_id"]) for event in feed if event["kind"] in ONCE)
-        self.unsound += [f"{kind} of {subject} is in the feed {count} times" for (kind, subject), count in twice.items() if count > 1]
-
-    async def _messages(self, erp: Erp, database: Database, tenant_id: TenantId, ledger_id: str) -> list[Told]:
-        async with database.reading(tenant_id) as session:
-            events = await session.rows(
-                "select message_id, to_state, recorded_at from message_event where tenant_id = $1 order by message_id, recorded_at, message_event_id", tenant_id
-            )
-        fenced: dict[UUID, dt.datetime] = {}
-        lost: dict[UUID, dt.datetime] = {}
-        for event in events:
-            if event["to_state"] == "committing":
-                fenced[event["message_id"]] = event["recorded_at"]
-                lost.pop(event["message_id"], None)
-            elif event["to_state"] == "uncertain":
-                lost[event["message_id"]] = event["recorded_at"]
-        listed = await erp.all("/messages", ledger=ledger_id)
-        ids = [(UUID(row["message_id"]), row) for row in listed]
-        return [Told(message_id, row["to"]["email"], row["state"], fenced.get(message_id), lost.get(message_id)) for message_id, row in ids]
 
     def _kills(self) -> list[Kill]:
         return sorted((kill for keeper in self.keepers.values() for kill in keeper.kills), key=lambda kill: kill.before)
 
-    async def _resolve(self, erp: Erp, database: Database, tenant_id: TenantId, ledger_id: str, verdict: WholeVerdict) -> None:
+    async def _resolve(self, erp: Erp, observer: Observer, seen: Seen, verdict: WholeVerdict) -> None:
         """Decide each held message as a person with the relay's log does; then every owing customer must have exactly one mail."""
         held = await erp.all("/messages", state="held")
         if len(held) != verdict.mails.held:
             verdict.unsound.append(f"{verdict.mails.held} messages are held and {len(held)} are listed as held")
-        taken = {mail.message_id for mail in read_journal(self.journal_path)}
+        taken = {mail.message_id for mail in seen.journal}
         for row in held:
             decision = "treat_as_sent" if row["header_message_id"] in taken else "not_sent"
             body = {"decision": decision, "reason": "The relay's log was read."}
             await erp.call("POST", f"/messages/{row['message_id']}/resolve", body=body, key=f"resolve-{row['message_id']}")
             verdict.resolved += 1
-        already = len(self.unsound)
-        await self._come_to_rest(database, tenant_id)
-        verdict.unsound += self.unsound[already:]
-        judge_resolved(verdict, await self._look(erp, database, tenant_id, ledger_id))
+        after = await self._look(erp, observer, await self._rest(observer)) if held else seen
+        judge_resolved(verdict, after)
+        verdict.unsound += [fault for fault in after.unsound if fault not in verdict.unsound]
 
     async def _measure_the_bell(self, erp: Erp, ledger_id: str, verdict: WholeVerdict) -> None:
         """D3: work that comes in while Valkey is dead waits for one poll at most."""
@@ -381,6 +319,11 @@ class WholeRun:
         await erp.import_rows(ledger_id, [one.customer, one.document])
         return time.monotonic() - began
 
+    def _excused(self, fall: Fall) -> bool:
+        """Tell whether a process gave up starting because PostgreSQL had just been killed: whoever supervises it starts it again."""
+        waited = [fall.at - kill.before for kill in self._kills() if kill.target == "postgres"]
+        return fall.code == 1 and any(dt.timedelta() <= seconds <= dt.timedelta(seconds=30) for seconds in waited)
+
     def _report(self, verdict: WholeVerdict, erp: Erp) -> None:
         verdict.seed = self.plan.seed
         verdict.planned = {name: self.plan.kills for name in self.plan.targets}
@@ -388,29 +331,25 @@ class WholeRun:
         errors = {trouble: count for trouble, count in erp.troubles.items() if trouble.startswith("500")}
         if errors:
             verdict.unsound.append(f"the API answered with an error that is nobody's to mend: {errors}")
-        falls = [f"{fall.target} ended by itself with {fall.code}: {fall.words}" for keeper in self.keepers.values() for fall in keeper.falls]
+        falls = [fall for keeper in self.keepers.values() for fall in keeper.falls]
+        verdict.unsound += [f"the {fall.target} ended by itself with {fall.code}: {fall.words}" for fall in falls if not self._excused(fall)]
         verdict.observed |= self.observed | {
             "troubles": dict(erp.troubles),
-            "falls": falls,
+            "starts_given_up": sum(map(self._excused, falls)),
             "starts_failed": [text for keeper in self.keepers.values() for text in keeper.starts_failed],
             "kills": [f"{kill.what} at {kill.progress:.2f}" for kill in self._kills()],
         }
-
-
-async def _observer(url: str) -> Database:
-    """Connect to the database as soon as it is there."""
-    while True:
-        try:
-            return await Database.connect(url, size=2, name="observer")
-        except Unavailable:
-            await asyncio.sleep(0.2)
 
 
 def run(plan: Plan, *, keep: bool = False) -> tuple[WholeVerdict, Seen]:
     """Run one trial in a folder with logs, journal and data, which is kept when something was found or when that is wished."""
     folder = Path(tempfile.mkdtemp(prefix="whole-run-"))
     folder.chmod(0o711)
-    verdict, seen = asyncio.run(WholeRun(plan, folder).play())
+    try:
+        verdict, seen = asyncio.run(WholeRun(plan, folder).play())
+    except BaseException as error:
+        error.add_note(f"Logs, journal and data of the run are in {folder}.")
+        raise
     if verdict.spotless and not keep:
         shutil.rmtree(folder, ignore_errors=True)
     else:

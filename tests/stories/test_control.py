@@ -112,13 +112,14 @@ async def test_every_item_says_whether_it_may_be_dunned_what_stops_it_and_from_w
     await desk.hold("item", item, "talks", days=10)
     found = await desk.explain(item)
     assert found["may_be_dunned"] is False
-    assert set(found["blockers"]) == {"NOT_YET", "HELD"}
+    assert found["blockers"] == ["HELD"]
+    assert {condition["code"] for condition in found["conditions"] if not condition["met"]} == {"hold", "due_date"}, "every condition that is not met is named"
     assert (found["candidate_step"], found["first_day"], found["scenario_version"]) == ("01", "2026-03-13", 1)
     assert all(condition["inputs"] is not None for condition in found["conditions"])
     assert found["changes"], "it says what would change the answer"
     assert all(change["text"] for change in found["changes"])
     then = await desk.explain(item, at=dt.date(2026, 3, 13))
-    assert (then["may_be_dunned"], then["blockers"]) == (True, [])
+    assert (then["may_be_dunned"], then["blockers"], all(condition["met"] for condition in then["conditions"])) == (True, [], True)
     await desk.days(10)
     assert desk.mail.letters == []
     await desk.days(1)
@@ -180,7 +181,7 @@ async def test_an_address_that_takes_no_mail_ends_in_a_task_and_not_in_a_queue(d
     assert [m["message_id"] for m in await desk.messages(state="rejected")] == [message["message_id"]]
     task = await desk.action(state="waiting")
     assert task["reason"] == "message_rejected"
-    assert (await desk.get("/suppressions", address="ap@c1.example"))["data"][0]["cause"] == "hard_bounce"
+    assert (await desk.get("/suppressions", address="ap@c1.example"))["data"][0]["cause"] == "unknown_address"
     await desk.post(f"/actions/{task['action_id']}/retry")
     await desk.remind()
     assert [m["state"] for m in await desk.messages()] == ["rejected", "suppressed"]

@@ -98,8 +98,8 @@ async def test_a_worker_process_sends_what_is_queued_tells_its_health_and_stops_
 
 async def test_many_tenants_with_nothing_to_do_do_not_keep_one_with_work_waiting_for_the_poll(database):
     """Thirty are due before it; the poll interval is far longer than the test."""
+    from dunning.events import due_work
     from dunning.kit.ids import TenantId, new_id
-    from dunning.tenancy import due_work
     from dunning_worker.loops import Loop
 
     tenants = [TenantId(new_id()) for _ in range(31)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -25,12 +25,10 @@ async def fence(session: Session, clock: Clock, message: OutgoingMessage) -> Sen
     itself, and two that had shared the row would then wait for each other. Raises the driver's lock timeout, upon which the message is
     tried again.
     """
-    await tenancy.sending_lock_shared(session, message.tenant_id)
-    await session.execute("set local lock_timeout = '2s'")
+    await tenancy.sending_lock_shared(session, message.tenant_id, lock_timeout="2s")
     facts_version = await session.value(
         "select facts_version from customer_state where tenant_id = $1 and customer_id = $2 for no key update", message.tenant_id, message.customer_id
     )
-    await session.execute("set local lock_timeout = default")
     row = await _standing(session, message)
     if row is None or facts_version is None:
         return Stop("claim_void")
@@ -48,13 +46,17 @@ async def fence(session: Session, clock: Clock, message: OutgoingMessage) -> Sen
         changed = await _changed(session, message, row["data"])
         if changed is not None:
             return Stop(changed)
-    return await _held(session, message, row["data"], today)
+    return _held(row["holds"], row["data"], today)
 
 
 async def _standing(session: Session, message: OutgoingMessage) -> asyncpg.Record | None:
     return await session.row(
         """select t.sending_enabled, t.stopped_at, t.sending_changed_at, m.created_at, k.state as claim_state, k.revision, k.facts_version, k.data,
-                  a.state as action_state, l.time_zone
+                  a.state as action_state, l.time_zone,
+                  (select coalesce(jsonb_agg(jsonb_build_object('item_id', h.item_id, 'reason', h.reason, 'from_on', h.from_on, 'until_on', h.until_on)), '[]')
+                     from hold h
+                    where h.tenant_id = m.tenant_id and h.released_at is null
+                      and (h.customer_id = m.customer_id or (h.scope = 'ledger' and h.ledger_id = m.ledger_id))) as holds
              from message m
              join tenant t on t.tenant_id = m.tenant_id
              join claim k on k.tenant_id = m.tenant_id and k.claim_id = m.claim_id
@@ -97,16 +99,9 @@ async def _open_now(session: Session, tenant_id: TenantId, customer_id: Customer
     return {row["id"]: (row["open_minor"], row["direction"], row["currency"]) for row in rows}
 
 
-async def _held(session: Session, message: OutgoingMessage, data: Mapping[str, Any], today: dt.date) -> Send | Stop:
-    holds = await session.rows(
-        """select h.item_id::text as item_id, h.reason from hold h
-            where h.tenant_id = $1 and h.released_at is null and h.from_on <= $4 and (h.until_on is null or h.until_on >= $4)
-              and (h.customer_id = $2 or (h.scope = 'ledger' and h.ledger_id = $3))""",
-        message.tenant_id,
-        message.customer_id,
-        message.ledger_id,
-        today,
-    )
+def _held(unreleased: Sequence[Mapping[str, Any]], data: Mapping[str, Any], today: dt.date) -> Send | Stop:
+    day = today.isoformat()
+    holds = [hold for hold in unreleased if hold["from_on"] <= day and (hold["until_on"] is None or hold["until_on"] >= day)]
     if not holds:
         return Send()
     candidates = {row["item_id"] for block in data["blocks"] for row in block["rows"] if row["section"] == "candidate"}

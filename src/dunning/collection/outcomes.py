@@ -51,9 +51,13 @@ async def on_outcome(session: Session, clock: Clock, message: OutgoingMessage, o
 
 
 async def _completed(session: Session, clock: Clock, scene: Scene, action: asyncpg.Record, message: OutgoingMessage, outcome: Outcome) -> None:
-    sheet = (await sheet_store.customers_of(session, scene.tenant_id, [message.customer_id]))[CustomerId(message.customer_id)]
+    country, subdivision = scene.ledger.country, scene.ledger.subdivision
+    if scene.today > action["scheduled_on"]:
+        # Only a late completion asks which days between were closed, and by the customer's own calendar.
+        sheet = (await sheet_store.customers_of(session, scene.tenant_id, [message.customer_id]))[CustomerId(message.customer_id)]
+        country, subdivision = sheet.country, sheet.subdivision
     await carrying.complete(
-        session, clock, scene, action, scene.today, country=sheet.country, subdivision=sheet.subdivision, told=outcome == "accepted",
+        session, clock, scene, action, scene.today, country=country, subdivision=subdivision, told=outcome == "accepted",
         note={"message_id": message.message_id, "outcome": outcome},
     )  # fmt: skip
 

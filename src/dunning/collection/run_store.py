@@ -113,10 +113,12 @@ async def add_page(
 async def set_state(
     session: Session, tenant_id: TenantId, run_id: RunId, state: str, *, held_because: str | None = None, error: str | None = None, finished: bool = False
 ) -> None:
-    """Move a run to a state and give its lease back; a new stage begins at the first customer."""
+    """Move a run to a state and give its lease back; a new stage begins at the first customer. Leaving `planning` keeps how long that took."""
     await session.execute(
         """update run set state = $3, held_because = coalesce($4, held_because), error = coalesce($5, error), cursor_customer_id = null,
                   lease_until = null, lease_token = lease_token + 1,
+                  counts = case when state = 'planning' and $3 in ('proposed', 'committing')
+                    then counts || jsonb_build_object('planning_ms', (extract(epoch from clock_timestamp() - started_at) * 1000)::bigint) else counts end,
                   finished_at = case when $6 then clock_timestamp() else finished_at end
             where tenant_id = $1 and run_id = $2""",
         tenant_id, run_id, state, held_because, error, finished,

@@ -13,6 +13,7 @@ from dunning.collection import execute, planning, run_store, wording
 from dunning.collection.despatch import Outbound, Scene
 from dunning.collection.execute import Planned, RunTerms
 from dunning.collection.rules import Gate, HeldBecause, why_held
+from dunning.events import due_work
 from dunning.events import service as events
 from dunning.kit.clock import Clock, local_date
 from dunning.kit.database import ReadSession, Session
@@ -20,7 +21,6 @@ from dunning.kit.errors import Conflict, NotFound
 from dunning.kit.ids import CustomerId, LedgerId, RunId, TenantId, new_id
 from dunning.ledger import ledgers
 from dunning.ledger.ledger_store import Ledger
-from dunning.tenancy import due_work
 from dunning.tenancy import service as tenancy
 
 USUAL_DAYS = 30

@@ -10,12 +10,12 @@ import asyncpg
 
 from dunning.collection import nights
 from dunning.collection.nights import Night
+from dunning.events import due_work
 from dunning.kit.clock import Clock
 from dunning.kit.database import ReadSession, Session
 from dunning.kit.errors import Conflict, Malformed, NotFound
 from dunning.kit.ids import TenantId, new_id
 from dunning.ledger import ledger_store
-from dunning.tenancy import due_work
 from dunning.tenancy import service as tenancy
 
 LONGEST_DAYS = 400

@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from dunning.events import store
+from dunning.events import due_work, store
 from dunning.kit.clock import Clock
 from dunning.kit.database import ReadSession, Session
 from dunning.kit.ids import CustomerId, EventId, TenantId, new_id
-from dunning.tenancy import due_work
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,10 @@
-"""What happened, as rows written in the transaction that made it happen; a sequencer numbers them once they are committed."""
+"""What happened, as rows that a sequencer numbers once they are committed; and what is due, the one table without row level security."""
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, UniqueConstraint, text
+from sqlalchemy import BigInteger, Column, Identity, Index, Table, UniqueConstraint, Uuid, text
 
-from dunning.kit.schema import instant_column, json_column, tenant_table, text_column, uuid_column
+from dunning.kit.schema import instant_column, json_column, metadata, tenant_table, text_column, uuid_column
 
 event = tenant_table(
     "event",
@@ -28,4 +28,14 @@ event_counter = tenant_table(
     "event_counter",
     Column("last_seq", BigInteger, nullable=False, server_default=text("0")),
     key=(),
+)
+
+due_work = Table(
+    "due_work",
+    metadata,
+    Column("due_work_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("tenant_id", Uuid, nullable=False),
+    text_column("kind"),
+    instant_column("due_at"),
+    Index("due_work_kind_idx", "kind", "due_at"),
 )

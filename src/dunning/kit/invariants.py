@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import pkgutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import dunning
 from dunning.kit.database import ReadSession
 from dunning.kit.ids import TenantId
 
@@ -30,16 +26,6 @@ class Violation:
     check: str
     subject: str
     detail: str
-
-
-def all_checks() -> list[Check]:
-    """Return the checks of every folder that has an `invariants` module with `CHECKS`, in the order of the folders' names."""
-    found: list[Check] = []
-    for folder in sorted(module.name for module in pkgutil.iter_modules(dunning.__path__) if module.ispkg):
-        name = f"dunning.{folder}.invariants"
-        if folder != "kit" and importlib.util.find_spec(name) is not None:
-            found += importlib.import_module(name).CHECKS
-    return found
 
 
 async def violations(session: ReadSession, tenant_id: TenantId, checks: Sequence[Check], shown: int = SHOWN) -> list[Violation]:

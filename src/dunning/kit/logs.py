@@ -15,12 +15,12 @@ import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
 _FORBIDDEN = frozenset({"email", "to_email", "address", "amount", "amount_minor", "body", "payload", "password", "token", "name", "to_name", "subject"})
-_TOKEN = re.compile(r"/c/[A-Za-z0-9._~-]+")
+_TOKEN = re.compile(r"/c/[A-Za-z0-9._~-]+|\b[A-Za-z0-9]{1,8}\.[A-Za-z0-9_-]{43}\.[A-Za-z0-9_-]{27}\b")
 _ADDRESS = re.compile(r"[^\s<>@\"',;:()]+@[^\s<>@\"',;:()]+")
 
 
 def _hide(text: str) -> str:
-    return _ADDRESS.sub("<address>", _TOKEN.sub("/c/<token>", text))
+    return _ADDRESS.sub("<address>", _TOKEN.sub("<link>", text))
 
 
 def _keep_private(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -117,7 +117,7 @@ class Money:
     def __le__(self, other: Money) -> bool:
         return self.minor <= self._same(other)
 
-    def _same(self, other: Money) -> int:
+    def _same(self, other: object) -> int:
         if not isinstance(other, Money):
             msg = f"money and {type(other).__name__} do not mix"
             raise MoneyError(msg)

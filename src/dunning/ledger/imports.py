@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from dunning.events import due_work
 from dunning.events import service as events
 from dunning.kit.clock import Clock
 from dunning.kit.database import ReadSession, Session
@@ -21,7 +22,6 @@ from dunning.kit.money import MoneyError, parse_minor
 from dunning.kit.spreadsheet import safe_cell
 from dunning.ledger import import_store, ledgers
 from dunning.ledger.import_store import Import, RowRecord
-from dunning.tenancy import due_work
 
 FAULTS = ("rejected", "parked")
 

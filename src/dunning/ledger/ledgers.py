@@ -6,6 +6,7 @@ import datetime as dt
 from typing import Any
 from uuid import UUID
 
+from dunning.events import due_work
 from dunning.events import service as events
 from dunning.kit.clock import Clock
 from dunning.kit.database import ReadSession, Session
@@ -13,7 +14,6 @@ from dunning.kit.errors import Conflict, Malformed, NotFound, PreconditionFailed
 from dunning.kit.ids import LedgerId, TenantId, new_id
 from dunning.ledger import ledger_store, settings_check
 from dunning.ledger.ledger_store import Ledger
-from dunning.tenancy import due_work
 
 
 class ExternalIdTaken(Conflict):

@@ -24,9 +24,6 @@ class RowOutcome:
     error: type[DunningError] | None = None
 
 
-UNCHANGED = "unchanged"
-
-
 def unknown(noun: str, field: str, external_id: str) -> RowOutcome:
     """Park a row that names something that has not been given yet."""
     message = f"{noun} {external_id} is not known in this ledger: send it, and this row is tried again after the next import"

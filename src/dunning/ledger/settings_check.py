@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -87,8 +86,3 @@ def zone_fault(time_zone: str | None) -> str | None:
     if time_zone is None or time_zone in available_timezones():
         return None
     return f"{time_zone} is not an IANA time zone such as Europe/Rome"
-
-
-def clock_time(text: str) -> dt.time:
-    """Read a stored wall-clock time such as 06:30."""
-    return dt.time.fromisoformat(text)

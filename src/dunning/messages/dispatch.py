@@ -14,6 +14,7 @@ from typing import Any, Literal, cast
 
 import asyncpg
 
+from dunning.events import due_work
 from dunning.events import service as events
 from dunning.events.service import NewEvent
 from dunning.kit.clock import Clock, local_date
@@ -33,7 +34,6 @@ from dunning.messages.rules import (
 )
 from dunning.messages.store import Change, Pace
 from dunning.messages.windows import SendWindow, next_opening
-from dunning.tenancy import due_work
 from dunning.tenancy import service as tenancy
 from dunning.tenancy.service import Tenant
 

@@ -6,11 +6,11 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dunning.events import due_work
 from dunning.kit.database import Session
 from dunning.kit.faults import faultpoint
 from dunning.kit.ids import ActionId, ClaimId, ContactId, CustomerId, LedgerId, MessageId, TemplateId, TenantId, new_id
 from dunning.messages.addresses import address_digest, domain_key
-from dunning.tenancy import due_work
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Literal
 
+from dunning.events import due_work
 from dunning.events import service as events
 from dunning.kit.clock import Clock
 from dunning.kit.database import ReadSession, Session
@@ -13,7 +14,6 @@ from dunning.kit.errors import NotFound
 from dunning.kit.ids import TenantId
 from dunning.messages import relay_store
 from dunning.messages.dispatch import own_relay
-from dunning.tenancy import due_work
 
 RELAYS = ("smtp", "sink")
 

@@ -9,6 +9,7 @@ from typing import Literal
 
 import asyncpg
 
+from dunning.events import due_work
 from dunning.events import service as events
 from dunning.kit.clock import Clock
 from dunning.kit.database import ReadSession, Session
@@ -23,7 +24,6 @@ from dunning.messages.ports import Ports
 from dunning.messages.queue import NewMessage, queue_messages
 from dunning.messages.rules import Event, states_before
 from dunning.messages.store import Change
-from dunning.tenancy import due_work
 
 Decision = Literal["resend", "treat_as_sent", "not_sent"]
 

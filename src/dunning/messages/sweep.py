@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 
 import asyncpg
 
+from dunning.events import due_work
 from dunning.kit.clock import Clock, local_date
 from dunning.kit.database import Session
 from dunning.kit.ids import TenantId
@@ -15,7 +16,6 @@ from dunning.messages.dispatch import change, own_relay, relay_of
 from dunning.messages.ports import Evidence, Ports
 from dunning.messages.rules import Event, next_look
 from dunning.messages.store import Change
-from dunning.tenancy import due_work
 from dunning.tenancy import service as tenancy
 
 BATCH = 200

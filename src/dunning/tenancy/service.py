@@ -10,6 +10,7 @@ from uuid import UUID
 
 import asyncpg
 
+from dunning.events import due_work
 from dunning.events import service as events
 from dunning.kit.clock import Clock, FixedClock, SystemClock
 from dunning.kit.database import ReadSession, Session
@@ -144,6 +145,7 @@ async def switch_sending(session: Session, clock: Clock, *, tenant_id: TenantId,
     """Switch sending on or off. Off makes every run a proposal; on releases nothing that was decided before and lifts an emergency stop."""
     await sending_lock_exclusive(session, tenant_id)
     await store.set_sending(session, tenant_id, enabled)
+    await due_work.ring(session, tenant_id, "dispatch")
     await events.record(
         session, clock, tenant_id=tenant_id, kind="sending.switched", subject_kind="tenant", subject_id=tenant_id, actor=actor, data={"enabled": enabled}
     )
@@ -154,6 +156,7 @@ async def emergency_stop(session: Session, clock: Clock, *, tenant_id: TenantId,
     """Stop all sending at once. When this commits, no message passes its fence any more; calling it again keeps the first stop."""
     await sending_lock_exclusive(session, tenant_id)
     await store.stop(session, tenant_id, actor, reason)
+    await due_work.ring(session, tenant_id, "dispatch")
     await events.record(
         session, clock, tenant_id=tenant_id, kind="tenant.stopped", subject_kind="tenant", subject_id=tenant_id, actor=actor, data={"reason": reason}
     )
@@ -171,9 +174,16 @@ async def sending_lock_exclusive(session: Session, tenant_id: TenantId) -> None:
     await session.execute("select pg_advisory_xact_lock(hashtextextended('dunning.sending.' || $1::text, 0))", str(tenant_id))
 
 
-async def sending_lock_shared(session: Session, tenant_id: TenantId) -> None:
-    """Taken inside a fence before the tenant's switch is read, so that a stop that has answered is a stop that holds."""
-    await session.execute("select pg_advisory_xact_lock_shared(hashtextextended('dunning.sending.' || $1::text, 0))", str(tenant_id))
+async def sending_lock_shared(session: Session, tenant_id: TenantId, *, lock_timeout: str = "0") -> None:
+    """Taken inside a fence before the tenant's switch is read, so that a stop that has answered is a stop that holds.
+
+    `lock_timeout` is set for the whole transaction in the same statement; `0` waits without end.
+    """
+    await session.execute(
+        "select set_config('lock_timeout', $2, true), pg_advisory_xact_lock_shared(hashtextextended('dunning.sending.' || $1::text, 0))",
+        str(tenant_id),
+        lock_timeout,
+    )
 
 
 async def set_test_clock(session: Session, *, tenant_id: TenantId, at: dt.datetime) -> None:

@@ -38,7 +38,7 @@ async def update_tenant(session: Session, tenant_id: TenantId, name: str | None,
     )
 
 
-async def set_sending(session: Session, tenant_id: TenantId, enabled: bool) -> None:  # noqa: FBT001  # the one value it stores
+async def set_sending(session: Session, tenant_id: TenantId, enabled: bool) -> None:  # the one value it stores
     """Store the switch; on lifts a stop."""
     await session.execute(
         """update tenant set sending_enabled = $2, sending_changed_at = now(),

@@ -1,10 +1,10 @@
-"""Tenants, their API keys, stored answers of repeated requests, and the one table without row level security: what is due."""
+"""Tenants, their API keys, stored answers of repeated requests, and walks of test clocks."""
 
 from __future__ import annotations
 
-from sqlalchemy import ARRAY, BigInteger, Boolean, CheckConstraint, Column, ForeignKeyConstraint, Identity, Index, Integer, LargeBinary, Table, Text, Uuid, text
+from sqlalchemy import ARRAY, Boolean, CheckConstraint, Column, ForeignKeyConstraint, Index, Integer, LargeBinary, Text, text
 
-from dunning.kit.schema import instant_column, json_column, metadata, one_of, tenant_table, text_column, uuid_column
+from dunning.kit.schema import instant_column, json_column, one_of, tenant_table, text_column, uuid_column
 
 tenant = tenant_table(
     "tenant",
@@ -69,14 +69,4 @@ test_clock_walk = tenant_table(
     one_of("state", "queued", "walking", "done", "failed"),
     Index("test_clock_walk_one_open_key", "tenant_id", unique=True, postgresql_where=text("state in ('queued', 'walking')")),
     key=("walk_id",),
-)
-
-due_work = Table(
-    "due_work",
-    metadata,
-    Column("due_work_id", BigInteger, Identity(always=True), primary_key=True),
-    Column("tenant_id", Uuid, nullable=False),
-    text_column("kind"),
-    instant_column("due_at"),
-    Index("due_work_kind_idx", "kind", "due_at"),
 )

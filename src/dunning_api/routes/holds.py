@@ -65,7 +65,7 @@ async def list_holds(
 
 @router.get("/holds/{hold_id}", summary="Get a hold", responses=problems(404))
 async def get_hold(hold_id: UUID, work: Annotated[Work, reads()]) -> HoldOut:
-    """Return a hold."""
+    """Return a hold, whether it is in force, has ended or was released."""
     return HoldOut.of(await holds.hold_of(work.session, tenant_id=work.tenant_id, hold_id=HoldId(hold_id)))
 
 

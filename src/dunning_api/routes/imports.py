@@ -78,7 +78,7 @@ async def create_import(
     upload: Annotated[Upload, Depends(spooled)],
     work: Annotated[Work, writes("ledger:write")],
     kind: Annotated[Literal["customers", "documents", "receipts", "holds", "mixed"], Query(description="`mixed` is for NDJSON.")] = "mixed",
-    format: Annotated[Literal["ndjson", "csv"], Query()] = "ndjson",  # noqa: A002  # the parameter's name in the API
+    format: Annotated[Literal["ndjson", "csv"], Query(description="How the file is written.")] = "ndjson",  # noqa: A002  # the parameter's name in the API
     mode: Annotated[
         Literal["upsert", "snapshot"], Query(description="`snapshot`: what is missing in the file is closed; only with balance_source erp_open_items.")
     ] = "upsert",

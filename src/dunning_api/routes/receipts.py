@@ -165,7 +165,7 @@ async def record_return(body: ReturnCreate, work: Annotated[Work, writes("receip
 async def list_inbox(
     ledger_id: UUID,
     work: Annotated[Work, reads()],
-    state: Annotated[Literal["parked", "applied", "dismissed"] | None, Query()] = "parked",
+    state: Annotated[Literal["parked", "applied", "dismissed"] | None, Query(description="Only those in this state.")] = "parked",
     limit: paging.Limit = 100,
     cursor: paging.Cursor = None,
 ) -> Page[ParkedOut]:

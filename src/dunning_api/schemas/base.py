@@ -59,7 +59,7 @@ def _exact(node: Any) -> Any:
 def _only_text_of_days(value: Any) -> Any:
     if isinstance(value, int | float) or (isinstance(value, str) and _NUMBER.fullmatch(value)):
         msg = 'a day is text such as "2026-03-02", an instant text such as "2026-03-02T08:00:00Z"'
-        raise ValueError(msg)  # noqa: TRY004  # pydantic reports ValueError as a field error
+        raise ValueError(msg)  # pydantic reports ValueError as a field error
     return value
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dunning.kit.invariants import Check, Violation
+from dunning.kit.invariants import Violation
 from dunning_api.schemas.base import Output
 
 
@@ -24,7 +24,7 @@ class InvariantsOut(Output):
     violations: list[ViolationOut]
 
     @classmethod
-    def of(cls, checks: Sequence[Check], found: Sequence[Violation]) -> InvariantsOut:
+    def of(cls, names: Sequence[str], found: Sequence[Violation]) -> InvariantsOut:
         """Show what was found."""
         shown = [ViolationOut(check=v.check, subject=v.subject, detail=v.detail) for v in found]
-        return cls(sound=not shown, checks=[check.name for check in checks], violations=shown)
+        return cls(sound=not shown, checks=list(names), violations=shown)

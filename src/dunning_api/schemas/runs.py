@@ -84,7 +84,7 @@ class RunOut(Output):
     @classmethod
     def of(cls, row: asyncpg.Record) -> RunOut:
         """Show a run."""
-        took = (row["finished_at"] - row["started_at"]).total_seconds() if row["finished_at"] and row["started_at"] else None
+        took = _planning_seconds(row)
         customers = row["counts"].get("customers", 0)
         return cls(
             run_id=row["run_id"],
@@ -108,6 +108,13 @@ class RunOut(Output):
             duration_seconds=None if took is None else round(took, 3),
             customers_per_second=round(customers / took, 1) if took else None,
         )
+
+
+def _planning_seconds(row: asyncpg.Record) -> float | None:
+    """Return how long planning took: what a proposal waits for a person is not the run's time."""
+    if "planning_ms" in row["counts"]:
+        return float(row["counts"]["planning_ms"]) / 1000
+    return (row["finished_at"] - row["started_at"]).total_seconds() if row["finished_at"] and row["started_at"] else None
 
 
 class PlannedRow(Output):

@@ -10,6 +10,7 @@ from typing import NoReturn
 
 import asyncpg
 
+from dunning.events import due_work
 from dunning.kit.clock import Clock
 from dunning.kit.database import AWAY, Session
 from dunning.kit.errors import DunningError
@@ -20,7 +21,6 @@ from dunning.ledger import import_kinds, import_store, importing
 from dunning.ledger.import_files import FileRow, read_rows
 from dunning.ledger.import_store import Import, RowRecord
 from dunning.receipts import import_kind
-from dunning.tenancy import due_work
 from dunning.tenancy import service as tenancy
 from dunning_worker.world import World
 

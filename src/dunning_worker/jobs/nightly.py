@@ -7,10 +7,10 @@ import datetime as dt
 from dunning.collection import action_queries, actions, nights, run_store
 from dunning.collection.despatch import Outbound
 from dunning.collection.nights import Night
+from dunning.events import due_work
 from dunning.kit.clock import local_date
 from dunning.kit.faults import faultpoint
 from dunning.kit.ids import TenantId
-from dunning.tenancy import due_work
 from dunning.tenancy import service as tenancy
 from dunning_worker.world import World
 

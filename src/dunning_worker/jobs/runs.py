@@ -7,12 +7,12 @@ import asyncpg
 from dunning.collection import planning, run_store, runs
 from dunning.collection.despatch import Outbound
 from dunning.collection.rules import HeldBecause
+from dunning.events import due_work
 from dunning.kit.database import AWAY, Session
 from dunning.kit.faults import InjectedFault, faultpoint
 from dunning.kit.ids import RunId, TenantId
 from dunning.kit.logs import logger
 from dunning.ledger import ledgers
-from dunning.tenancy import due_work
 from dunning.tenancy import service as tenancy
 from dunning_worker.world import World
 

@@ -8,11 +8,11 @@ from contextlib import suppress
 import asyncpg
 
 from dunning.collection import walks
+from dunning.events import due_work
 from dunning.kit.database import AWAY
 from dunning.kit.faults import InjectedFault, faultpoint
 from dunning.kit.ids import TenantId
 from dunning.kit.logs import logger
-from dunning.tenancy import due_work
 from dunning.tenancy import service as tenancy
 from dunning_worker.jobs import dispatch, nightly, runs
 from dunning_worker.jobs.imports import work_on_imports
