@@ -15,8 +15,8 @@ from dunning_worker.world import World, world_of
 EVALUATION = Line(
     "evaluation", "items/s", 0.5, 1 / 3, "one SQL statement that selects what is due and inserts a reminder a customer and its items, then the state table"
 )
-SECOND_PASS = Line("second pass", "items/s", 4.0, 2.0, "the evaluation itself: the run is repeated on the same day")
-CARRYING_OUT = Line("carrying out", "items/s", 0.3, None, "the same rows of all tables copied by bare SQL, with their indexes")
+SECOND_PASS = Line("second pass", "items/s", 4.0, 2.0, "the first run of the day, decided and carried out")
+CARRYING_OUT = Line("carrying out", "items/s", 0.3, None, "the same rows of all eleven tables copied by bare SQL, with the same indexes and foreign keys")
 
 _LIKE = ("action", "item_progress", "item_dunning", "claim", "message", "message_address", "message_event", "link", "activity", "event", "operation_record")
 
@@ -52,11 +52,20 @@ on conflict (tenant_id, item_id) do update
 """
 
 
-async def bare_tables(ground: Ground) -> None:
-    """Make empty tables with the columns and indexes of the product's, but without its keys to other tables and without row security."""
+_KEYS = """
+select format('alter table bare.%I add %s', c.relname, pg_get_constraintdef(k.oid))
+  from pg_constraint k join pg_class c on c.oid = k.conrelid where k.contype = 'f' and k.connamespace = 'public'::regnamespace and c.relname = any ($1)
+"""
+
+
+async def bare_tables(ground: Ground, *, keys: bool = False) -> None:
+    """Make empty tables with the columns and indexes of the product's, without row security; with `keys` also with its foreign keys."""
     await ground.bare.execute("drop schema if exists bare cascade; create schema bare")
     for table in _LIKE:
         await ground.bare.execute(f"create table bare.{table} (like public.{table} including defaults including indexes including storage)")
+    if keys:
+        for (statement,) in await ground.bare.fetch(_KEYS, list(_LIKE)):
+            await ground.bare.execute(statement)
 
 
 async def bare_evaluation(ground: Ground, company: Company) -> float:
@@ -70,7 +79,7 @@ async def bare_evaluation(ground: Ground, company: Company) -> float:
 
 
 async def bare_copy(ground: Ground, company: Company) -> float:
-    """Return the seconds of copying everything a carried-out run has written into tables with the same indexes."""
+    """Return the seconds of copying everything a carried-out run has written into tables with the same indexes and keys."""
     with Watch() as watch:
         async with ground.bare.transaction():
             for table in _LIKE:
@@ -113,7 +122,7 @@ async def carry_out(world: World, company: Company, run_id: RunId) -> float:
 async def measure(ground: Ground) -> list[Result]:
     """Evaluate a company anew in each repetition."""
     items, world = ground.sizes.items, world_of(ground.database, ground.settings, KEYRING)
-    evaluations, seconds_passes, carried = [], [], []
+    evaluations, second_passes, carried = [], [], []
     for _ in range(ground.sizes.repeats):
         company = await ground.company()
         await ground.fill(company, items, ground.sizes.items_a_customer)
@@ -125,13 +134,13 @@ async def measure(ground: Ground) -> list[Result]:
         await ground.bare.execute("analyze run_customer")
         await ground.settle()
         out = await carry_out(world, company, run_id)
-        await bare_tables(ground)
+        await bare_tables(ground, keys=True)
         await ground.settle()
         copied = await bare_copy(ground, company)
         await ground.settle()
         _, again = await plan_run(world, company)
         ground.notes.append(f"evaluation of {items} items: planned {planned:.2f} s, carried out {out:.2f} s, bare {at_best:.2f} s, copied {copied:.2f} s, again {again:.2f} s")
-        evaluations.append((items / (planned + out), items / at_best))
+        evaluations.append((items / planned, items / at_best))
         carried.append((items / out, items / copied))
-        seconds_passes.append((items / again, items / (planned + out)))
-    return [Result(EVALUATION, evaluations), Result(SECOND_PASS, seconds_passes), Result(CARRYING_OUT, carried)]
+        second_passes.append((items / again, items / (planned + out)))
+    return [Result(EVALUATION, evaluations), Result(SECOND_PASS, second_passes), Result(CARRYING_OUT, carried)]

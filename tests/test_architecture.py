@@ -34,7 +34,7 @@ def transactions_opened(path, source):
 
 def tenantless_statements(path, source):
     """A store function that takes a session takes the tenant beside it, and its statement names it."""
-    if not (path.endswith("/store.py") or path.endswith("_store.py")):
+    if not path.endswith(("/store.py", "_store.py")):
         return []
     found = []
     for node in ast.parse(source).body:
@@ -116,7 +116,7 @@ BAD = {
     foreign_imports_of_rules: ("src/dunning/ledger/rules.py", "import asyncpg\n"),
     too_long: ("src/dunning/ledger/service.py", "\n" * (LINES_MAX + 1)),
     nameless_modules: ("src/dunning/ledger/date_utils.py", ""),
-    promises_to_oneself: ("src/dunning/ledger/service.py", "# TO" "DO: later\n"),
+    promises_to_oneself: ("src/dunning/ledger/service.py", "# " + "TODO: later\n"),
 }
 
 

@@ -163,8 +163,10 @@ HOLES = {
         "alter table hold drop constraint hold_once",
     ),
     "constraint hold_item of hold does not begin with tenant_id": (
-        "alter table item add constraint item_turned unique (tenant_id, item_id, ledger_id); alter table hold add constraint hold_item"
-        " foreign key (item_id, tenant_id, ledger_id) references item (item_id, tenant_id, ledger_id) not valid",
+        (
+            "alter table item add constraint item_turned unique (tenant_id, item_id, ledger_id); alter table hold add constraint hold_item"
+            " foreign key (item_id, tenant_id, ledger_id) references item (item_id, tenant_id, ledger_id) not valid"
+        ),
         "alter table hold drop constraint hold_item; alter table item drop constraint item_turned",
     ),
     "view all_holds runs with the rights of its owner": ("create view all_holds as select * from hold", "drop view all_holds"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -84,7 +84,7 @@ class KeyCache:
         self.entries[digest] = (time.monotonic() + KEY_CACHE_SECONDS, caller)
 
 
-async def calling(request: Request, credentials: HTTPAuthorizationCredentials | None = Security(_bearer)) -> Caller:
+async def calling(request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]) -> Caller:
     """Tell who calls, or raise `Unauthenticated`."""
     text = credentials.credentials if credentials else ""
     cache: KeyCache = request.app.state.key_cache
@@ -134,7 +134,7 @@ def _work(request: Request, caller: Caller, session: Session) -> Work:
 def reads(scope: str = "read") -> Any:
     """Depend on a read-only transaction on one snapshot."""
 
-    async def open_reading(request: Request, caller: Caller = Depends(calling)) -> AsyncIterator[Work]:
+    async def open_reading(request: Request, caller: Annotated[Caller, Depends(calling)]) -> AsyncIterator[Work]:
         _require(caller.scopes, scope)
         database: Database = request.app.state.database
         async with database.reading(caller.tenant.tenant_id) as session:
@@ -150,7 +150,7 @@ def writes(scope: str, *, idempotent: bool = False) -> Any:
     With `idempotent` the request must carry an `Idempotency-Key`; the answer is stored in the same transaction as the effect.
     """
 
-    async def open_writing(request: Request, caller: Caller = Depends(calling)) -> AsyncIterator[Work]:
+    async def open_writing(request: Request, caller: Annotated[Caller, Depends(calling)]) -> AsyncIterator[Work]:
         _require(caller.scopes, scope)
         state = request.app.state
         async with state.database.transaction(caller.tenant.tenant_id) as session:
@@ -162,7 +162,7 @@ def writes(scope: str, *, idempotent: bool = False) -> Any:
         await bell.ring(session.rung)
 
     async def open_idempotent(
-        request: Request, caller: Caller = Depends(calling), _key: str = idempotency.HEADER
+        request: Request, caller: Annotated[Caller, Depends(calling)], _key: str = idempotency.HEADER
     ) -> AsyncIterator[Work]:
         async for work in open_writing(request, caller):
             yield work
@@ -171,5 +171,5 @@ def writes(scope: str, *, idempotent: bool = False) -> Any:
 
 
 def system_clock() -> Clock:
-    """The clock of what belongs to no tenant."""
+    """Return the clock of what belongs to no tenant."""
     return SystemClock()

@@ -287,6 +287,20 @@ def keys_link(key_id: Annotated[str, typer.Option(help="One to eight letters or 
 
 
 @app.command()
+def bench(
+    quick: Annotated[bool, typer.Option(help="Smaller sizes, under three minutes, and noise is forgiven.")] = False,
+    million: Annotated[bool, typer.Option(help="Evaluate 1,000,000 items, once.")] = False,
+    only: Annotated[list[str] | None, typer.Option(help="Run only this benchmark; repeat the option. An unknown name lists all.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object last.")] = False,
+) -> None:
+    """Measure this machine: each figure of the product beside the limit of the same work. Fails only below a floor."""
+    from dunning_cli.bench import run_benchmarks
+
+    chosen = [("--quick", quick), ("--million", million), ("--json", as_json)]
+    raise typer.Exit(run_benchmarks([word for word, wanted in chosen if wanted] + [word for name in only or [] for word in ("--only", name)]))
+
+
+@app.command()
 def check(fix: Annotated[bool, typer.Option(help="Let the linter and formatter mend what they can.")] = False) -> None:
     """Lint, types, floors, the OpenAPI file: what a change must pass beside the tests."""
     from dunning_cli.check import run_checks

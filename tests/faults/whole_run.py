@@ -48,7 +48,7 @@ class Plan:
     kills: int = 20
     seed: int = 1
     targets: tuple[str, ...] = TARGETS
-    delay_ms: float = 150.0
+    delay_ms: float = 200.0
     connections: int = 4
     poll_seconds: float = 2.0
     lease_seconds: float = 4.0
@@ -242,12 +242,12 @@ class WholeRun:
         last, changed_at = 0, time.monotonic()
         patience = 3 * (self.plan.lease_seconds + self.plan.poll_seconds) + 20
         while time.monotonic() - changed_at < patience:
-            count = self._accepted_so_far()
-            if count != last:
+            count, killing = self._accepted_so_far(), any(keeper.pending for keeper in self.keepers.values())
+            if count != last or killing:
                 last, changed_at = count, time.monotonic()
             self.progress.reach(COMMITTED + (LAST_MOMENT - COMMITTED) * min(1.0, count / (0.95 * self.plan.mails)))
             at_end = count >= self.plan.mails or (self.progress.value >= LAST_MOMENT and time.monotonic() - changed_at > self.plan.lease_seconds)
-            if at_end and not any(keeper.pending for keeper in self.keepers.values()):
+            if at_end and not killing:
                 return
             await asyncio.sleep(0.05)
 
@@ -369,7 +369,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=20, help="kills of each target")
     parser.add_argument("--seed", type=int, default=0, help="0 takes a fresh one, which is printed")
     parser.add_argument("--target", choices=[*TARGETS, "all"], default="all")
-    parser.add_argument("--delay-ms", type=float, default=150.0, help="how long the relay takes for each group of replies")
+    parser.add_argument("--delay-ms", type=float, default=200.0, help="how long the relay takes for each group of replies")
     parser.add_argument("--keep", action="store_true", help="keep the folder with logs and data")
     parser.add_argument("--json", action="store_true", help="print one JSON object last")
     arguments = parser.parse_args()

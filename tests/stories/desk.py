@@ -101,9 +101,7 @@ class Desk:
         """Do something."""
         return await self.ask("POST", path, body, status=status)
 
-    async def open(
-        self, content: Mapping[str, Any] | str = "claims", *, languages: Sequence[str] = ("en",), approved: bool = True, **ledger: Any
-    ) -> Desk:
+    async def open(self, content: Mapping[str, Any] | str = "claims", *, languages: Sequence[str] = ("en",), approved: bool = True, **ledger: Any) -> Desk:
         """Open a ledger with a scenario, shipped or of one's own; `approved` commits its empty first run, so that its nights go out."""
         await self.ask("PATCH", "/tenant", {"languages": list(languages)})
         self.scenario_id = await self.install(content, languages)

@@ -192,7 +192,9 @@ async def test_what_cannot_be_meant_is_refused_field_by_field(desk: Desk) -> Non
 
 
 @asynccontextmanager
-async def behind_a_proxy(postgres: EmbeddedPostgres, folder: Path, settings: Settings, tenant: TenantWorld) -> AsyncIterator[tuple[httpx.AsyncClient, FaultProxy]]:
+async def behind_a_proxy(
+    postgres: EmbeddedPostgres, folder: Path, settings: Settings, tenant: TenantWorld
+) -> AsyncIterator[tuple[httpx.AsyncClient, FaultProxy]]:
     """A client of an API whose database can be taken away."""
     folder.mkdir(mode=0o700)
     real = Path(postgres.app_url().partition("host=")[2].partition("&")[0].replace("%2F", "/")) / ".s.PGSQL.5432"

@@ -136,6 +136,13 @@ async def test_a_run_decided_again_from_its_inputs_decides_the_same(desk: Desk) 
     await desk.days(9)
     found = await desk.post(f"/runs/{run['run_id']}/verify")
     assert (found["checked"], found["agreed"], found["agrees"], found["differences"]) == (3, 3, True, [])
+    async with desk.tenant.database.transaction(desk.tenant.tenant_id) as session:
+        changed = "update run_customer set plan_sha256 = sha256('other') where tenant_id = $1 and run_id = $2 and customer_id = $3"
+        await session.execute(changed, desk.tenant.tenant_id, run["run_id"], desk.customers["C1"])
+    control = await desk.post(f"/runs/{run['run_id']}/verify")
+    assert (control["agrees"], [one["customer_id"] for one in control["differences"]]) == (False, [desk.customers["C1"]]), (
+        "the control: another decision is seen"
+    )
 
 
 async def test_who_cannot_be_reached_is_known_before_it_matters(desk: Desk) -> None:
@@ -145,7 +152,10 @@ async def test_who_cannot_be_reached_is_known_before_it_matters(desk: Desk) -> N
     await desk.push_customer("MUTE", emails=[])
     await desk.invoice("2001", due=1, customer="MUTE")
     coming = (await desk.get(f"/ledgers/{desk.ledger_id}/forewarning", days=5))["data"]
-    assert sorted((c["external_id"], c["on"], c["step_code"], c["problem"]) for c in coming) == [("C1", "2026-03-03", "01", None), ("MUTE", "2026-03-04", "01", "no_address")]  # fmt: skip
+    assert sorted((c["external_id"], c["on"], c["step_code"], c["problem"]) for c in coming) == [
+        ("C1", "2026-03-03", "01", None),
+        ("MUTE", "2026-03-04", "01", "no_address"),
+    ]
     problems = (await desk.get(f"/ledgers/{desk.ledger_id}/forewarning", days=5, only_problems="true"))["data"]
     assert [c["external_id"] for c in problems] == ["MUTE"]
 
@@ -227,7 +237,13 @@ async def test_another_company_sees_and_touches_none_of_it(desk: Desk, other_ten
     await desk.remind()
     action, (message,) = await desk.action(), await desk.messages()
     async with client_of(app, other_tenant.api_key) as stranger:
-        for path in (f"/items/{item}/explain", f"/actions/{action['action_id']}", f"/messages/{message['message_id']}", f"/runs/{action['run_id']}", f"/ledgers/{desk.ledger_id}"):
+        for path in (
+            f"/items/{item}/explain",
+            f"/actions/{action['action_id']}",
+            f"/messages/{message['message_id']}",
+            f"/runs/{action['run_id']}",
+            f"/ledgers/{desk.ledger_id}",
+        ):
             assert (await stranger.get(f"/v1{path}")).status_code == 404, path
             assert (await desk.api.get(f"/v1{path}")).status_code == 200, path
         assert (await stranger.post(f"/v1/actions/{action['action_id']}/notes", json={"text": "Mine."})).status_code == 404

@@ -131,7 +131,12 @@ async def test_an_invoice_at_its_limit_blocks_no_other(desk: Desk) -> None:
     await desk.days(6)
     await desk.invoice("1002", due=0)
     await desk.days(3)
-    assert desk.mail.subjects() == ["ap@c1.example Reminder: 1001", "ap@c1.example Reminder: 1001", "ap@c1.example Reminder: 1002", "ap@c1.example Reminder: 1002"]
+    assert desk.mail.subjects() == [
+        "ap@c1.example Reminder: 1001",
+        "ap@c1.example Reminder: 1001",
+        "ap@c1.example Reminder: 1002",
+        "ap@c1.example Reminder: 1002",
+    ]
     assert (await desk.explain(old))["blockers"] == ["SCENARIO_ENDED"]
     assert "Invoice 1001" in desk.mail.last("ap@c1.example").text, "it stands there for information"
 

@@ -41,7 +41,10 @@ async def test_a_document_may_have_a_mail_of_its_own(desk: Desk) -> None:
 
 async def test_the_highest_phase_carries_the_text_and_each_debt_goes_its_own_way(desk: Desk) -> None:
     """C-12, B-12: one mail in the words of the second step; both rows show their step; each advances to its own and none further."""
-    await desk.template("letter", en=("{{step_name}}", "{% for item in items %}{{item.number}} is in {% if item.step_code %}{{item.step_code}}{% else %}none{% endif %}.\n{% endfor %}"))
+    await desk.template(
+        "letter",
+        en=("{{step_name}}", "{% for item in items %}{{item.number}} is in {% if item.step_code %}{{item.step_code}}{% else %}none{% endif %}.\n{% endfor %}"),
+    )
     await desk.open(scenario(*TWO_STEPS, step("03", 15, "Third")))
     young, old = await desk.invoice("1001", due=0), await desk.invoice("1002", due=-7)
     await desk.days(1)
@@ -81,7 +84,11 @@ async def test_a_mail_is_wholly_in_the_readers_language(desk: Desk) -> None:
 
 async def test_each_step_writes_to_the_role_it_names(desk: Desk) -> None:
     """C-14: reminders go to accounts payable, the escalation to the director; who only gets invoices gets none of them."""
-    await desk.open(scenario(step("01", 1, "First", notice={"to_roles": ["accounts_payable"]}), step("02", 8, "Second", notice={"to_roles": ["director", "accounts_payable"]})))
+    await desk.open(
+        scenario(
+            step("01", 1, "First", notice={"to_roles": ["accounts_payable"]}), step("02", 8, "Second", notice={"to_roles": ["director", "accounts_payable"]})
+        )
+    )
     people = [
         {"external_id": "b", "name": "B", "email": "billing@c1.example", "roles": ["billing"]},
         {"external_id": "a", "name": "A", "email": "payable@c1.example", "roles": ["accounts_payable"]},

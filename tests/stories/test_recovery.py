@@ -11,7 +11,7 @@ from tests.stories.desk import Desk, scenario, step, task
 
 
 async def test_the_shipped_recovery_path_counts_each_delay_from_what_was_done(desk: Desk) -> None:
-    """S2-21, S2-22, S2-17, S2-18, S2-28: e-mail at +5; PEC 10 days after it was sent; calls 5 days after the PEC was done, however late; counsel 5 days after the call."""
+    """S2-21, S2-22, S2-17, S2-18, S2-28: e-mail at +5; PEC 10 days after it left; calls 5 days after the PEC was done, however late; then counsel."""
     await desk.open("recovery")
     item = await desk.invoice("1001", due=0)
     await desk.days(4)

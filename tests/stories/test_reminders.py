@@ -133,7 +133,9 @@ async def test_nothing_is_called_but_the_configured_mail_server(desk: Desk) -> N
         desk.world.transports = {"sink": smtp_to(relay.port, name="sink")}
         with connections_seen() as seen:
             await desk.open("reminder")
-            await desk.import_rows({"kind": "customer", "external_id": "C9", "name": "Nine", "contacts": [{"external_id": "a", "email": "a@c9.example", "roles": ["dunning"]}]})
+            await desk.import_rows(
+                {"kind": "customer", "external_id": "C9", "name": "Nine", "contacts": [{"external_id": "a", "email": "a@c9.example", "roles": ["dunning"]}]}
+            )
             await desk.invoice(due=-2)
             await desk.remind()
             await asyncio.sleep(0)
@@ -144,9 +146,14 @@ async def test_nothing_is_called_but_the_configured_mail_server(desk: Desk) -> N
 
 async def test_a_mail_is_wholly_the_customers_own(desk: Desk) -> None:
     """S1-12: the customer's name and number, the person's name, the language, and the ledger's sender."""
-    texts = {"en": ("For {{customer_name}}", "Dear {{addressee}}, number {{customer_number}}. {{items_amount}}"), "it": ("Per {{customer_name}}", "Gentile {{addressee}}, codice {{customer_number}}. {{items_amount}}")}
+    texts = {
+        "en": ("For {{customer_name}}", "Dear {{addressee}}, number {{customer_number}}. {{items_amount}}"),
+        "it": ("Per {{customer_name}}", "Gentile {{addressee}}, codice {{customer_number}}. {{items_amount}}"),
+    }
     await desk.template("letter", **texts)
-    await desk.open(scenario(step("r", 1)), languages=("en", "it"), sender_name="Acme Italia", sender_email="crediti@acme.example", reply_to="risposte@acme.example")
+    await desk.open(
+        scenario(step("r", 1)), languages=("en", "it"), sender_name="Acme Italia", sender_email="crediti@acme.example", reply_to="risposte@acme.example"
+    )
     await desk.push_customer("C1", name="Rossi S.p.A.", language="it")
     await desk.invoice("1001", "1234.50", due=-1)
     await desk.remind()

@@ -73,7 +73,7 @@ def _action(items: list[Item], today: dt.date) -> Action:
     others = [item for item in debits if item.id not in asked and net[item.id] > 0 and may_be_shown(item, day)]
     if not rows:
         # A preview before anything is overdue asks for what will be.
-        rows = [Row(i.id, i.episode, i.version, PREVIEW_STEP.code, 0, i.currency, net[i.id], i.open_minor, True, None) for i in others]
+        rows = [Row(i.id, i.episode, i.version, PREVIEW_STEP.code, 0, i.currency, net[i.id], i.open_minor, not_due=True, counted_from=None) for i in others]
         others = []
     if not rows:
         msg = "The customer has no open item that may be shown in a mail. Choose another customer, or leave it out for the sample."

@@ -56,7 +56,7 @@ async def record_many(session: Session, clock: Clock, *, tenant_id: TenantId, ac
 
 
 async def number_events(session: Session, *, tenant_id: TenantId, limit: int = 5000) -> int:
-    """Number up to `limit` committed events of a tenant and return how many; another worker's numbering is waited for, not raced."""
+    """Give numbers to up to `limit` committed events of a tenant and return how many; another worker's numbering is waited for, not raced."""
     await due_work.take(session, tenant_id, "sequence")
     last = await store.lock_counter(session, tenant_id)
     numbered = await store.number_unnumbered(session, tenant_id, last, limit)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
@@ -217,8 +217,7 @@ class Database:
             try:
                 yield connection
             except BaseException:
-                if not connection.is_closed():
-                    await _quietly(connection, "rollback")
+                await _roll_back(connection)
                 raise
             await connection.execute("commit")
         finally:
@@ -237,8 +236,12 @@ async def _nothing_to_reset(connection: Connection) -> None:
         connection.terminate()
 
 
-async def _quietly(connection: Connection, sql: str) -> None:
+async def _roll_back(connection: Connection) -> None:
+    """Undo what the transaction did; without a word where the server is gone and has undone it, lest that hide why the block ended."""
     try:
-        await connection.execute(sql)
+        if not connection.is_closed():
+            await connection.execute("rollback")
     except AWAY:
-        connection.terminate()
+        with suppress(asyncpg.InterfaceError):
+            # The pool takes a connection back by itself when its server goes; then there is nothing left to end.
+            connection.terminate()

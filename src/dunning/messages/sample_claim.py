@@ -48,10 +48,7 @@ def sample_claim(issued_on: dt.date, *, consequence: str = "Deliveries on accoun
 
 def _row(issued_on: dt.date, number: str, days: int, original: int, still_open: int, *, section: str = "candidate", kind: str = "invoice") -> dict[str, Any]:
     due_on = issued_on - dt.timedelta(days=days)
-    if section in {"credit", "not_due"}:
-        status = section
-    else:
-        status = "part_paid" if still_open < original else "overdue"
+    asked_for = "part_paid" if still_open < original else "overdue"
     return {
         "item_id": f"sample-item-{number}",
         "document_id": f"sample-document-{number}",
@@ -63,7 +60,7 @@ def _row(issued_on: dt.date, number: str, days: int, original: int, still_open: 
         "days_overdue": days,
         "original_minor": original,
         "open_minor": still_open,
-        "status": status,
+        "status": section if section in {"credit", "not_due"} else asked_for,
         "step_code": "02" if section == "candidate" else None,
     }
 

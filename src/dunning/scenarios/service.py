@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -120,12 +120,14 @@ def _version(row: asyncpg.Record) -> StoredVersion:
 
 
 def _read(content: object) -> Scenario:
+    """Read content with its steps in rank order, in which they are stored and shown; raise `ScenarioMalformed`."""
     try:
-        return definition.parse(content)
+        scenario = definition.parse(content)
     except definition.InvalidDefinition as error:
         wrong = [{"field": path, "message": message} for path, message in error.problems]
         msg = f"{len(wrong)} place(s) of the scenario are wrong. First: {wrong[0]['field']}: {wrong[0]['message']}."
         raise ScenarioMalformed(msg, wrong) from None
+    return replace(scenario, steps=tuple(sorted(scenario.steps, key=lambda step: step.rank)))
 
 
 async def create_scenario(session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, content: object) -> StoredScenario:
@@ -185,7 +187,7 @@ async def publish_scenario(session: Session, clock: Clock, ports: Ports, *, tena
     places = await ports.places(session, tenant_id, scenario_id, named=NAMED_ITEMS)
     open_items = sum(place.count for place in places)
     if in_force is not None and in_force.content_sha256 == digest:
-        return Publication(in_force, False, tuple(findings), (), open_items, 0)
+        return Publication(in_force, is_new=False, warnings=tuple(findings), concerned=(), open_items=open_items, ledgers_planned_again=0)
     versions = await store.contents_of_versions(session, tenant_id, scenario_id, {version for place in places for version, _ in place.reached})
     compiled = {version: compile_scenario(definition.parse(content)) for version, content in versions.items()}
     number = (stored.published_version or 0) + 1
@@ -194,7 +196,14 @@ async def publish_scenario(session: Session, clock: Clock, ports: Ports, *, tena
     ledgers = await store.bump_ledgers_using(session, tenant_id, scenario_id)
     await _record(session, clock, tenant_id, actor, "scenario.published", scenario_id, {"version": number})
     published = await version_of(session, tenant_id=tenant_id, scenario_id=scenario_id, version=number)
-    return Publication(published, True, tuple(findings), tuple(concerns(places, compile_scenario(scenario), compiled)), open_items, ledgers)
+    return Publication(
+        published,
+        is_new=True,
+        warnings=tuple(findings),
+        concerned=tuple(concerns(places, compile_scenario(scenario), compiled)),
+        open_items=open_items,
+        ledgers_planned_again=ledgers,
+    )
 
 
 async def install_shipped_scenario(

@@ -50,7 +50,7 @@ def read_key(text: str) -> KeyText | None:
     if not text.isascii() or not hmac.compare_digest(check, checksum(body)):
         return None
     head, _, secret = body.partition(".")
-    prefix, mode, ids = (head.split("_", 2) + ["", ""])[:3]
+    prefix, mode, ids = [*head.split("_", 2), "", ""][:3]
     try:
         raw = unb64(ids)
     except ValueError:

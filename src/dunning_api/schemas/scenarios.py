@@ -63,8 +63,8 @@ class NoticeIn(Input):
     audience: Audience = Audience.CUSTOMER
     content_mode: ContentMode = ContentMode.FULL
     primary: Annotated[bool, Field(description="Whether its acceptance completes the step; exactly one notice of a step is primary.")] = True
-    copy_roles: Annotated[list[Code], Field(max_length=20, description="Own people who get a copy without the customer's link.")] = []
-    fallback: Annotated[list[Channel], Field(max_length=10)] = []
+    copy_roles: Annotated[list[Code], Field(max_length=20, description="Own people who get a copy without the customer's link.")] = Field(default=[])
+    fallback: Annotated[list[Channel], Field(max_length=10)] = Field(default=[])
 
 
 class OperationIn(Input):
@@ -72,7 +72,7 @@ class OperationIn(Input):
 
     kind: OperationKind
     when: Annotated[OperationWhen | None, Field(description="Left out: `completed` for block_account, else `executed`.")] = None
-    params: dict[str, Any] = {}
+    params: dict[str, Any] = Field(default={})
 
 
 class TaskIn(Input):
@@ -95,13 +95,13 @@ class StepIn(Input):
     min_days_between_steps: Days | None = None
     repeat_every_days: Annotated[int | None, Field(ge=1, le=3650)] = None
     max_repeats: Annotated[int | None, Field(ge=1, le=366)] = None
-    min_item: Minimums = []
-    min_customer: Minimums = []
+    min_item: Minimums = Field(default=[])
+    min_customer: Minimums = Field(default=[])
     deadline_days: Annotated[int | None, Field(ge=0, le=3650, description="The payment term the notice states: day of issue + n.")] = None
     consequence: Annotated[str | dict[str, str] | None, Field(description="What follows after the deadline: a text, or one for each language.")] = None
     show_not_due: bool = False
-    notices: Annotated[list[NoticeIn], Field(max_length=20)] = []
-    operations: Annotated[list[OperationIn], Field(max_length=20)] = []
+    notices: Annotated[list[NoticeIn], Field(max_length=20)] = Field(default=[])
+    operations: Annotated[list[OperationIn], Field(max_length=20)] = Field(default=[])
     task: TaskIn | None = None
 
 
@@ -113,8 +113,8 @@ class _Settings(Input):
     grace_days: Annotated[int | None, Field(ge=0, le=3650, description="Days past due that count as not late; null leaves it to the ledger.")] = None
     reset_policy: ResetPolicy = ResetPolicy.RESUME
     shift: Shift = Shift.NONE
-    min_item: Minimums = []
-    min_customer: Minimums = []
+    min_item: Minimums = Field(default=[])
+    min_customer: Minimums = Field(default=[])
 
     def content(self) -> dict[str, Any]:
         """Return what was given, as the scenario's own reader takes it."""

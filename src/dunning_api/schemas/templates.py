@@ -43,7 +43,11 @@ class TemplateCreate(Input):
                     "contents": {
                         "en": {
                             "subject": "Payment reminder: {{items_amount}}",
-                            "text": "Dear {{addressee}},\n\nplease look at these documents:\n\n{{items_list}}\n\nIf you have already paid, please disregard this.",
+                            "text": (
+                                "Dear {{addressee}},\n\nplease look at these documents:\n\n{{items_list}}\n\n"
+                                "{% if link_url %}\nSee them online and answer:\n{{link_url}}\n\n{% endif %}\n"
+                                "If you have already paid, please disregard this message.\n"
+                            ),
                         }
                     },
                 }
