@@ -197,9 +197,5 @@ def stop_child(child: subprocess.Popen[bytes], steps: Sequence[tuple[signal.Sign
 
 def clean_environment() -> dict[str, str]:
     """Return our environment without what would bend the servers: PG* settings of a client, and locales that may not exist."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("PG", "LC_")) and name not in {"LANG", "LANGUAGE"}
-    }
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_")) and name not in {"LANG", "LANGUAGE"}}
     return kept | {"LC_ALL": "C"}

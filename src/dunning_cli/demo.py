@@ -83,9 +83,7 @@ def _tell(stack: Stack, progress: Progress) -> Story:
     first = SystemClock().now().date() - dt.timedelta(days=DAYS)
     at = dt.datetime.combine(first, dt.time(4), dt.UTC)
     _, key = asyncio.run(
-        tenants.create_tenant(
-            stack.installation.database_url, name="Officine Aurora", mode="test", languages=["en", "es", "it", "fr"], clock_at=at
-        )
+        tenants.create_tenant(stack.installation.database_url, name="Officine Aurora", mode="test", languages=["en", "es", "it", "fr"], clock_at=at)
     )
     customers = demo_customers(DAYS)
     with ApiClient(stack.api_url, key) as api:
@@ -135,7 +133,14 @@ def _customer_row(customer: DemoCustomer) -> dict[str, Any]:
         "tax_number": customer.tax_number,
         "contacts": [
             {"external_id": "accounts", "name": customer.contact, "email": customer.email, "roles": ["dunning", "billing"]},
-            {"external_id": "sales", "name": "Sara Conti", "email": "sara.conti@aurora.example", "roles": ["account_manager"], "internal": True, "language": "it"},
+            {
+                "external_id": "sales",
+                "name": "Sara Conti",
+                "email": "sara.conti@aurora.example",
+                "roles": ["account_manager"],
+                "internal": True,
+                "language": "it",
+            },
         ],
     }
 
@@ -226,7 +231,9 @@ def _open_a_claim(stack: Stack, story: Story, progress: Progress) -> str | None:
                 continue
             receipt = _hidden(claim.text, "nonce")
             if receipt is not None:
-                browser.post(link, data={"form": "acknowledge", "nonce": receipt, "name": customer.contact, "role": "Accounts payable", "lang": customer.language})
+                browser.post(
+                    link, data={"form": "acknowledge", "nonce": receipt, "name": customer.contact, "role": "Accounts payable", "lang": customer.language}
+                )
         progress.update(step, completed=1, description=f"{customer.name} opened its claim (answer: {answer})")
         return str(link)
     return None

@@ -35,7 +35,9 @@ async def examine(settings: Settings, servers: Installation) -> list[Finding]:
     if settings.test_faults:
         findings.append(Finding("settings", "fault", "DUNNING_TEST_FAULTS is set: processes will be killed on purpose. Unset it."))
     if not servers.embedded and settings.link_keys is None:
-        findings.append(Finding("link keys", "fault", "DUNNING_LINK_KEYS is not set, so each process would sign links with a key of its own. `keys link` makes one."))
+        findings.append(
+            Finding("link keys", "fault", "DUNNING_LINK_KEYS is not set, so each process would sign links with a key of its own. `keys link` makes one.")
+        )
     if not servers.embedded and settings.public_url.startswith("http://") and "127.0.0.1" not in settings.public_url and "localhost" not in settings.public_url:
         findings.append(Finding("public url", "warning", "DUNNING_PUBLIC_URL is not https: links in mails would travel in clear."))
     return findings
@@ -54,7 +56,9 @@ async def _database(servers: Installation) -> list[Finding]:
         after = SystemClock().now()
         offset = max(before - there, there - after, dt.timedelta(0))
         state = "ok" if offset <= CLOCK_TOLERANCE else "warning"
-        findings.append(Finding("clock", state, f"Database and this machine differ by at most {offset.total_seconds() * 1000:.0f} ms; more than 500 wants NTP."))
+        findings.append(
+            Finding("clock", state, f"Database and this machine differ by at most {offset.total_seconds() * 1000:.0f} ms; more than 500 wants NTP.")
+        )
         if await connection.fetchval("select to_regclass('public.alembic_version') is null"):
             findings.append(Finding("schema", "fault", "The database is empty. Run `migrate`."))
         else:

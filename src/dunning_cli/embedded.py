@@ -290,9 +290,7 @@ class EmbeddedPostgres:
     def _run_sql(self, sql: str) -> None:
         command = [str(postgres_binaries() / "psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
         command += ["-h", str(self._sockets), "-p", str(_PORT), "-U", SUPERUSER, "-d", "postgres"]
-        done = subprocess.run(
-            command, input=sql, capture_output=True, check=False, text=True, env=child_process.clean_environment()
-        )
+        done = subprocess.run(command, input=sql, capture_output=True, check=False, text=True, env=child_process.clean_environment())
         if done.returncode != 0:
             msg = f"PostgreSQL runs, but its roles and database could not be made: {' | '.join(done.stderr.strip().splitlines()[-3:])}."
             raise EmbeddedServerError(msg)

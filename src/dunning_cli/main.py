@@ -259,9 +259,7 @@ def keys_tenant(
     from dunning_cli import tenants
 
     with installation(_settings()) as servers:
-        tenant_id, text = asyncio.run(
-            tenants.create_tenant(servers.database_url, name=name, mode=mode, languages=language or ["en", "es", "it", "fr"])
-        )
+        tenant_id, text = asyncio.run(tenants.create_tenant(servers.database_url, name=name, mode=mode, languages=language or ["en", "es", "it", "fr"]))
     out.print(f"tenant   {tenant_id}")
     print(f"API key  {text}")
     out.print("The key is shown this once. Sending is off until `PUT /v1/tenant/sending`.")

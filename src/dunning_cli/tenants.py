@@ -11,9 +11,7 @@ from dunning.tenancy import service as tenancy
 from dunning.tenancy.rules import SCOPES, Mode
 
 
-async def create_tenant(
-    database_url: str, *, name: str, mode: Mode, languages: Sequence[str], clock_at: dt.datetime | None = None
-) -> tuple[TenantId, str]:
+async def create_tenant(database_url: str, *, name: str, mode: Mode, languages: Sequence[str], clock_at: dt.datetime | None = None) -> tuple[TenantId, str]:
     """Create a tenant with sending off and return its id and an admin key with all scopes, shown this once."""
     database = await Database.connect(database_url, size=2)
     try:

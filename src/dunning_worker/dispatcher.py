@@ -263,9 +263,7 @@ class Dispatcher:
         await self._step(
             batch,
             row,
-            lambda session, ports: record_failure(
-                session, batch.clock, ports, row, decision=decision, reply=reply, first_look_seconds=self.first_look_seconds
-            ),
+            lambda session, ports: record_failure(session, batch.clock, ports, row, decision=decision, reply=reply, first_look_seconds=self.first_look_seconds),
         )
 
     async def _suppressed(self, batch: Batch, row: asyncpg.Record) -> None:

@@ -234,7 +234,7 @@ async def test_eight_bit_base64_and_long_lines_are_caught_and_remarked_on(world:
         b"Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n\r\nnever closed",
         b"Content-Type: message/rfc822\r\n\r\nSubject: inner\r\n\r\nhello",
         b"Content-Type: text/plain; charset*=''x%ff\r\nContent-Transfer-Encoding: uuencode\r\n\r\nbegin",
-        b'Content-Disposition: attachment; filename*0*=utf-8\'\'%ff%00; filename*1="../../x"\r\n\r\nx',
+        b"Content-Disposition: attachment; filename*0*=utf-8''%ff%00; filename*1=\"../../x\"\r\n\r\nx",
         b"".join(b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (n, n) for n in range(3000)),
         b"\x00\x01\xff" * 100,
     ],

@@ -68,13 +68,9 @@ class Stage:
         async with self.tenant.database.transaction(self.tenant_id) as session:
             # One language: publishing renders every template in all languages of the tenant, which these stories have no use for.
             await session.execute("update tenant set languages = '{en}' where tenant_id = $1", self.tenant_id)
-            await PORTS.templates.install(
-                session, clock, tenant_id=self.tenant_id, actor="test", codes=["claim-01", "claim-link"], languages=["en"]
-            )
+            await PORTS.templates.install(session, clock, tenant_id=self.tenant_id, actor="test", codes=["claim-01", "claim-link"], languages=["en"])
             self.scenario_id = await self._scenario(session, clock, content)
-            made = await ledgers.create_ledger(
-                session, clock, tenant_id=self.tenant_id, actor="test", **(LEDGER | {"scenario_id": self.scenario_id} | ledger)
-            )
+            made = await ledgers.create_ledger(session, clock, tenant_id=self.tenant_id, actor="test", **(LEDGER | {"scenario_id": self.scenario_id} | ledger))
             self.ledger_id = made.ledger_id
             if approved:
                 await session.execute("update ledger set first_run_approved = true where tenant_id = $1", self.tenant_id)
@@ -98,9 +94,7 @@ class Stage:
         row = CustomerRow.model_validate({"external_id": external_id, "name": f"Customer {external_id}", "contacts": contacts} | content)
         clock = await self.tenant.clock()
         async with self.tenant.database.transaction(self.tenant_id) as session:
-            found = await customers.put_customers(
-                session, clock, tenant_id=self.tenant_id, actor="test", ledger=await self._ledger(session), rows=[row]
-            )
+            found = await customers.put_customers(session, clock, tenant_id=self.tenant_id, actor="test", ledger=await self._ledger(session), rows=[row])
         assert found[0].outcome in {"created", "changed", "unchanged"}, found
         return CustomerId(await self.tenant.value("select customer_id from customer where tenant_id = $1 and external_id = $2", self.tenant_id, external_id))  # type: ignore[arg-type]
 
@@ -122,9 +116,7 @@ class Stage:
         )  # fmt: skip
         clock = await self.tenant.clock()
         async with self.tenant.database.transaction(self.tenant_id) as session:
-            found = await documents.put_documents(
-                session, clock, tenant_id=self.tenant_id, actor="test", ledger=await self._ledger(session), rows=[row]
-            )
+            found = await documents.put_documents(session, clock, tenant_id=self.tenant_id, actor="test", ledger=await self._ledger(session), rows=[row])
         assert found[0].outcome in {"created", "changed"}, found
         return await self.tenant.value("select item_id from item where tenant_id = $1 and external_id = $2", self.tenant_id, f"{external_id}/1")  # type: ignore[return-value]
 

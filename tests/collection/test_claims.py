@@ -123,7 +123,10 @@ async def test_a_refused_mail_becomes_a_task_and_the_step_stays(stage: Stage) ->
     item = await stage.invoice()
     await stage.launch(commit_at_once=True)
     async with stage.tenant.database.transaction(stage.tenant_id) as session:
-        await session.execute("insert into suppression (tenant_id, channel, address_sha256, cause) values ($1, 'email', sha256('ap@c1.example'), 'unknown_address')", stage.tenant_id)
+        await session.execute(
+            "insert into suppression (tenant_id, channel, address_sha256, cause) values ($1, 'email', sha256('ap@c1.example'), 'unknown_address')",
+            stage.tenant_id,
+        )
     await stage.settle()
     (action,) = await stage.actions()
     assert (action["state"], action["reason"], action["task_kind"]) == ("waiting", "message_suppressed", "letter")

@@ -179,7 +179,9 @@ class SimplePorts:
         self.outcomes.append((message.message_id, outcome, message.reason))
 
     async def claim_data(self, session: ReadSession, tenant_id: TenantId, claim_ids: Sequence[UUID]) -> dict[UUID, ClaimRow]:
-        rows = await session.rows("select claim_id, data, revision, state from claim where tenant_id = $1 and claim_id = any ($2::uuid[])", tenant_id, list(claim_ids))
+        rows = await session.rows(
+            "select claim_id, data, revision, state from claim where tenant_id = $1 and claim_id = any ($2::uuid[])", tenant_id, list(claim_ids)
+        )
         return {row["claim_id"]: ClaimRow(row["data"], row["revision"], row["state"]) for row in rows}
 
     async def link_urls(self, session: ReadSession, tenant_id: TenantId, message_ids: Sequence[UUID]) -> dict[UUID, str]:

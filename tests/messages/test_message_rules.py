@@ -127,7 +127,9 @@ def test_only_an_unknown_address_is_suppressed():
     assert suppressing == {Failure.UNKNOWN_ADDRESS}
 
 
-@pytest.mark.parametrize(("phase", "event"), [(Phase.CONNECT, Event.RELEASED), (Phase.RCPT, Event.RELEASED), (Phase.DATA, Event.PUT_OFF), (Phase.DOT, Event.PUT_OFF)])
+@pytest.mark.parametrize(
+    ("phase", "event"), [(Phase.CONNECT, Event.RELEASED), (Phase.RCPT, Event.RELEASED), (Phase.DATA, Event.PUT_OFF), (Phase.DOT, Event.PUT_OFF)]
+)
 def test_a_failing_relay_rests_and_burns_no_try(phase: Phase, event: Event):
     decision = decide(Failure.RELAY, phase, failures=3)
     assert (decision.event, decision.counts, decision.relay) == (event, False, RelayEffect.REST)
@@ -138,9 +140,7 @@ def test_a_refused_login_suspends_the_relay():
     assert decide(Failure.ACCOUNT, Phase.MAIL).event is Event.RELEASED
 
 
-@pytest.mark.parametrize(
-    ("phase", "event"), [(Phase.MAIL, Event.PARKED), (Phase.RCPT, Event.REFUSED), (Phase.DATA, Event.PARKED), (Phase.DOT, Event.REFUSED)]
-)
+@pytest.mark.parametrize(("phase", "event"), [(Phase.MAIL, Event.PARKED), (Phase.RCPT, Event.REFUSED), (Phase.DATA, Event.PARKED), (Phase.DOT, Event.REFUSED)])
 def test_a_permanent_refusal_ends_the_message_or_waits_for_a_person_by_its_phase(phase: Phase, event: Event):
     assert decide(Failure.REFUSED, phase).event is event
 
@@ -152,7 +152,19 @@ def test_a_relay_rests_1_2_5_10_and_then_always_15_minutes():
 
 @pytest.mark.parametrize(
     ("age", "following"),
-    [(0, 20), (19.9, 20), (20, 120), (119, 120), (120, 600), (600, 1800), (1800, 3600), (3599, 3600), (3600, 7200), (72 * 3600 - 1, 72 * 3600), (72 * 3600, None)],
+    [
+        (0, 20),
+        (19.9, 20),
+        (20, 120),
+        (119, 120),
+        (120, 600),
+        (600, 1800),
+        (1800, 3600),
+        (3599, 3600),
+        (3600, 7200),
+        (72 * 3600 - 1, 72 * 3600),
+        (72 * 3600, None),
+    ],
 )
 def test_evidence_is_looked_for_after_20_seconds_2_10_30_minutes_and_hourly_for_72_hours(age: float, following: float | None):
     assert next_look(age) == following

@@ -17,7 +17,17 @@ from tests.messages.rows import SimplePorts
 RING = Keyring.parse("t1:" + "11" * 32)
 
 
-def smtp_to(port: int, *, name: str = "smtp", connections: int = 1, mails: int = 200, rate: int = 0, window_seconds: float = 60.0, reply_seconds: float = 5.0, **account: Any) -> SmtpTransport:
+def smtp_to(
+    port: int,
+    *,
+    name: str = "smtp",
+    connections: int = 1,
+    mails: int = 200,
+    rate: int = 0,
+    window_seconds: float = 60.0,
+    reply_seconds: float = 5.0,
+    **account: Any,
+) -> SmtpTransport:
     """A transport to a relay on this machine."""
     return SmtpTransport(
         name,

@@ -45,9 +45,7 @@ async def until(condition, seconds: float = 20.0) -> bool:
     return False
 
 
-async def test_a_worker_process_sends_what_is_queued_tells_its_health_and_stops_on_sigterm(
-    tenant: TenantWorld, postgres: EmbeddedPostgres, tmp_path: Path
-):
+async def test_a_worker_process_sends_what_is_queued_tells_its_health_and_stops_on_sigterm(tenant: TenantWorld, postgres: EmbeddedPostgres, tmp_path: Path):
     """The product's own doors and all loops; the sink takes the mail; the bell makes it quick."""
     port = free_port()
     with EmbeddedValkey(tmp_path / "v") as valkey:

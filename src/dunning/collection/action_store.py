@@ -250,7 +250,15 @@ async def skip_progress(session: Session, tenant_id: TenantId, action_id: Action
 
 
 async def complete_progress(
-    session: Session, tenant_id: TenantId, ledger_id: LedgerId, action_id: ActionId, on: dt.date, counted_from: dt.date | None, *, keep_counted: bool, reminds: bool
+    session: Session,
+    tenant_id: TenantId,
+    ledger_id: LedgerId,
+    action_id: ActionId,
+    on: dt.date,
+    counted_from: dt.date | None,
+    *,
+    keep_counted: bool,
+    reminds: bool,
 ) -> int:
     """Complete the pending rows of an action on a day, skip what it passes over, and note the reminder on its items; return how many were completed.
 
@@ -275,9 +283,7 @@ async def complete_progress(
 
 async def operations_of(session: ReadSession, tenant_id: TenantId, action_id: ActionId) -> list[asyncpg.Record]:
     """Return the operations of an action in their order."""
-    return await session.rows(
-        "select * from operation_record where tenant_id = $1 and action_id = $2 order by operation_no", tenant_id, action_id
-    )
+    return await session.rows("select * from operation_record where tenant_id = $1 and action_id = $2 order by operation_no", tenant_id, action_id)
 
 
 async def finish_operation(session: Session, tenant_id: TenantId, action_id: ActionId, operation_no: int, note: Mapping[str, Any], actor: str) -> bool:
@@ -286,7 +292,11 @@ async def finish_operation(session: Session, tenant_id: TenantId, action_id: Act
         await session.execute(
             """update operation_record set state = 'done', result = result || $4, actor = $5, done_at = clock_timestamp()
                 where tenant_id = $1 and action_id = $2 and operation_no = $3 and state = 'waiting'""",
-            tenant_id, action_id, operation_no, dict(note), actor,
+            tenant_id,
+            action_id,
+            operation_no,
+            dict(note),
+            actor,
         )
     )
 

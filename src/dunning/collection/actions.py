@@ -247,9 +247,7 @@ async def parts_of(session: ReadSession, *, tenant_id: TenantId, action_id: Acti
 
 async def _note(session: Session, clock: Clock, scene: Scene, action: asyncpg.Record, text: str) -> UUID:
     made = NewActivity(customer_id=CustomerId(action["customer_id"]), action_id=ActionId(action["action_id"]), kind="note", text=text, data={})
-    ids = await action_store.insert_activities(
-        session, scene.tenant_id, scene.ledger.ledger_id, [made], actor=scene.actor, business_at=clock.now()
-    )
+    ids = await action_store.insert_activities(session, scene.tenant_id, scene.ledger.ledger_id, [made], actor=scene.actor, business_at=clock.now())
     await _tell(session, clock, scene, action, "action.noted", {"activity_id": ids[0]})
     return ids[0]
 

@@ -76,9 +76,7 @@ async def carry_out(session: Session, clock: Clock, scene: Scene, action: asyncp
         completed_on=scene.today if standing.state == "completed" else None, totals=[list(total) for total in composed.action.totals],
     )  # fmt: skip
     if standing.state == "completed":
-        await action_store.complete_progress(
-            session, scene.tenant_id, scene.ledger.ledger_id, action_id, scene.today, None, keep_counted=True, reminds=False
-        )
+        await action_store.complete_progress(session, scene.tenant_id, scene.ledger.ledger_id, action_id, scene.today, None, keep_counted=True, reminds=False)
     told = NewEvent("action.executed", "action", action_id, customer_id, {"state": standing.state, "reason": standing.reason})
     await events.record_many(session, clock, tenant_id=scene.tenant_id, actor=scene.actor, events=[told, *effects.events])
     await facts_changed(session, scene.tenant_id, [customer_id], scene.today)
@@ -130,9 +128,7 @@ async def withdraw_unsent(session: Session, clock: Clock, scene: Scene, action_i
         await events.record_many(session, clock, tenant_id=tenant_id, actor=scene.actor, events=told)
 
 
-async def cancel(
-    session: Session, clock: Clock, scene: Scene, actions: Sequence[asyncpg.Record], reason: str, *, state: str = "cancelled"
-) -> None:
+async def cancel(session: Session, clock: Clock, scene: Scene, actions: Sequence[asyncpg.Record], reason: str, *, state: str = "cancelled") -> None:
     """End actions that are not to be: nothing of them leaves any more and their items are free. The callers hold the customers' locks."""
     ids = [ActionId(action["action_id"]) for action in actions]
     if not ids:
@@ -149,7 +145,16 @@ async def cancel(
 
 
 async def complete(
-    session: Session, clock: Clock, scene: Scene, action: asyncpg.Record, on: dt.date, *, country: str, subdivision: str | None, told: bool, note: dict[str, Any]
+    session: Session,
+    clock: Clock,
+    scene: Scene,
+    action: asyncpg.Record,
+    on: dt.date,
+    *,
+    country: str,
+    subdivision: str | None,
+    told: bool,
+    note: dict[str, Any],
 ) -> None:
     """Complete an action on a day: its rows reach their steps, its claim counts as told where it was, its operations of that moment are carried out."""
     tenant_id, action_id, customer_id = scene.tenant_id, ActionId(action["action_id"]), CustomerId(action["customer_id"])
@@ -160,7 +165,10 @@ async def complete(
     await action_store.stand(session, tenant_id, action_id, "completed", reason=None, completed_on=on)
     made = [NewEvent("action.completed", "action", action_id, customer_id, {"completed_on": on, **note})]
     if told:
-        made += [NewEvent("claim.told", "claim", claim_id, customer_id, {"action_id": action_id}) for claim_id in await claims.tell(session, clock, tenant_id, action_id)]
+        made += [
+            NewEvent("claim.told", "claim", claim_id, customer_id, {"action_id": action_id})
+            for claim_id in await claims.tell(session, clock, tenant_id, action_id)
+        ]
     made += await operations.reach(
         session, clock, tenant_id=tenant_id, ledger_id=scene.ledger.ledger_id, customer_id=customer_id, action_id=action_id,
         moment=OperationWhen.COMPLETED, today=scene.today, actor=scene.actor,
@@ -182,9 +190,7 @@ def counted(planned_on: dt.date, completed_on: dt.date, country: str, subdivisio
     return (planned_on, True) if put_off else (None, False)
 
 
-async def wait_for_somebody(
-    session: Session, clock: Clock, scene: Scene, action: asyncpg.Record, reason: str, *, task_kind: str, task_text: str
-) -> None:
+async def wait_for_somebody(session: Session, clock: Clock, scene: Scene, action: asyncpg.Record, reason: str, *, task_kind: str, task_text: str) -> None:
     """Turn an action whose message did not arrive into a task: the step stays where it is until a person has dealt with it."""
     tenant_id, action_id, customer_id = scene.tenant_id, ActionId(action["action_id"]), CustomerId(action["customer_id"])
     await action_store.stand(session, tenant_id, action_id, "waiting", reason=reason, task_kind=task_kind, task_text=task_text)

@@ -82,8 +82,16 @@ def compose(
         totals[item.currency] = totals.get(item.currency, 0) + amount_minor
         rows.append(
             Row(
-                item.id, choice.episode, choice.version, choice.step_code, choice.repeat_no, item.currency, amount_minor, item.open_minor,
-                item.due_on >= today, choice.counted_from,
+                item.id,
+                choice.episode,
+                choice.version,
+                choice.step_code,
+                choice.repeat_no,
+                item.currency,
+                amount_minor,
+                item.open_minor,
+                item.due_on >= today,
+                choice.counted_from,
             )
         )
     if top is None:
@@ -153,8 +161,7 @@ def still_planned(action: Action, fresh: Plan) -> tuple[list[Choice], list[Dropp
     again = {
         (row.item_id, row.episode, row.step_code, row.repeat_no): row
         for planned in fresh.actions
-        if (planned.scenario_id, planned.mode, planned.kind, planned.document_id)
-        == (action.scenario_id, action.mode, action.kind, action.document_id)
+        if (planned.scenario_id, planned.mode, planned.kind, planned.document_id) == (action.scenario_id, action.mode, action.kind, action.document_id)
         for row in planned.rows
     }
     why = {blocked.item_id: blocked.codes[0].value.lower() for blocked in fresh.reasons if blocked.codes}

@@ -165,16 +165,16 @@ class _Desk:
         send_day = local_date(opening, sheet.time_zone)
         deadline_on = None if step.deadline_days is None else send_day + dt.timedelta(days=step.deadline_days)
         mode = _mode(going, primary)
-        heading = freezing.Heading(number, scene.today, deadline_on, mode, language, step, _ledger_part(scene.ledger), {"external_id": sheet.external_id, "name": sheet.name})
+        heading = freezing.Heading(
+            number, scene.today, deadline_on, mode, language, step, _ledger_part(scene.ledger), {"external_id": sheet.external_id, "name": sheet.name}
+        )
         data = freezing.freeze(heading, going.action, self.items, going.info_net_minor)
         self.made.claims.append(
             NewClaim(
                 claim_id, going.customer_id, going.action_id, number, going.replaces_id, language, mode, data, going.facts_version, deadline_on, scene.today
             )
         )
-        self.made.standings[going.action_id] = Standing(
-            standing.state, standing.reason, standing.task_kind, standing.task_text, deadline_on, mode
-        )
+        self.made.standings[going.action_id] = Standing(standing.state, standing.reason, standing.task_kind, standing.task_text, deadline_on, mode)
         if not receivers:
             return
         for notice in step.notices:
@@ -214,7 +214,9 @@ class _Desk:
             return [], Standing("waiting", "no_address", instead.value, text)
         version = self._wording(going, notice)
         if version is None:
-            text = f"No template for a mail of text and link only: publish the template {wording.LINK_TEMPLATE}, then retry. {_by_hand_text(instead, going.step)}"
+            text = (
+                f"No template for a mail of text and link only: publish the template {wording.LINK_TEMPLATE}, then retry. {_by_hand_text(instead, going.step)}"
+            )
             return [], Standing("waiting", "no_template", instead.value, text)
         spoken = [
             (recipient, language, version)
@@ -222,7 +224,9 @@ class _Desk:
             if (language := wording.language_for(version, recipient, customer=sheet.language, ledger=self.scene.ledger.language)) is not None
         ]
         if not spoken:
-            text = f"The template {notice.template} has no language that the customer reads: add it and publish, then retry. {_by_hand_text(instead, going.step)}"
+            text = (
+                f"The template {notice.template} has no language that the customer reads: add it and publish, then retry. {_by_hand_text(instead, going.step)}"
+            )
             return [], Standing("waiting", "no_language", instead.value, text)
         return spoken, Standing("executed")
 
@@ -316,7 +320,5 @@ def _ledger_part(ledger: Ledger) -> dict[str, object]:
         "sender_name": ledger.sender_name,
         "sender_email": ledger.sender_email,
         "reply_to": ledger.reply_to,
-        "bank_accounts": [
-            {name: account.get(name) for name in ("beneficiary", "iban", "bic", "bank_name", "currency")} for account in ledger.bank_accounts
-        ],
+        "bank_accounts": [{name: account.get(name) for name in ("beneficiary", "iban", "bic", "bank_name", "currency")} for account in ledger.bank_accounts],
     }

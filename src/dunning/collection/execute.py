@@ -67,9 +67,7 @@ class _Batch:
     events: list[NewEvent] = field(default_factory=list)
 
 
-async def execute_customers(
-    session: Session, clock: Clock, scene: Scene, *, run: RunTerms, planned: Sequence[Planned]
-) -> dict[CustomerId, str]:
+async def execute_customers(session: Session, clock: Clock, scene: Scene, *, run: RunTerms, planned: Sequence[Planned]) -> dict[CustomerId, str]:
     """Carry out the plans of some customers and return what became of each: `executed`, `moved` (facts had changed) or `nothing`.
 
     The customers' state rows are locked first. Where facts have moved since the plan it is made again, and only rows that both plans choose are
@@ -116,9 +114,7 @@ def _execute_one(batch: _Batch, run: RunTerms, planned: Planned, now: CustomerFa
 def _compose(now: CustomerFacts, known: Catalogue, key: tuple[Any, int], action: Action, kept: Sequence[Choice], today: int) -> Composition:
     if not kept:
         return Composition(None, (), {})
-    return composition.compose(
-        now.position, known[key].compiled, today, kept, scenario_id=key[0], version=key[1], document_id=action.document_id
-    )
+    return composition.compose(now.position, known[key].compiled, today, kept, scenario_id=key[0], version=key[1], document_id=action.document_id)
 
 
 def _drop(batch: _Batch, run: RunTerms, customer_id: CustomerId, action: Action, dropped: Sequence[Dropped]) -> None:
@@ -130,9 +126,7 @@ def _drop(batch: _Batch, run: RunTerms, customer_id: CustomerId, action: Action,
     batch.events.append(NewEvent("action.cancelled", "action", action_id, customer_id, {"reason": reason}))
 
 
-def _add(
-    batch: _Batch, run: RunTerms, now: CustomerFacts, action: Action, info_net: Mapping[str, int], published: Published, skips: Sequence[Skip]
-) -> None:
+def _add(batch: _Batch, run: RunTerms, now: CustomerFacts, action: Action, info_net: Mapping[str, int], published: Published, skips: Sequence[Skip]) -> None:
     action_id = ActionId(new_id())
     draft = _Draft(now.customer_id, action, run)
     batch.progress += progress_rows(now.customer_id, action_id, action, skips)
@@ -144,9 +138,7 @@ def _add(
         standing = Standing("waiting", "manual", "other", f"Send by hand or approve: {step.name}.")
     else:
         # What the customers' state rows will say when this transaction commits: facts_changed below raises it once.
-        batch.goings.append(
-            Going(action_id, now.customer_id, action, info_net, published, now.facts_version + 1, content_mode=run.content_mode)
-        )
+        batch.goings.append(Going(action_id, now.customer_id, action, info_net, published, now.facts_version + 1, content_mode=run.content_mode))
         batch.deferred[action_id] = draft
         return
     name = published.steps[action.step_code].name
@@ -158,9 +150,7 @@ async def _write(session: Session, batch: _Batch) -> None:
     made = await despatch.prepare(session, batch.clock, scene, batch.goings)
     for going in batch.goings:
         draft, standing = batch.deferred[going.action_id], made.standings[going.action_id]
-        batch.actions.append(
-            _new_action(scene, going.action_id, draft, standing, step_name=going.step.name, executed_at=batch.clock.now())
-        )
+        batch.actions.append(_new_action(scene, going.action_id, draft, standing, step_name=going.step.name, executed_at=batch.clock.now()))
         batch.events.append(_executed_event(going, standing))
         operations.begin(
             batch.effects, action_id=going.action_id, customer_id=going.customer_id, action=going.action, published=going.published,
@@ -184,7 +174,10 @@ async def write_despatch(session: Session, clock: Clock, scene: Scene, made: des
     await mint_links(session, tenant_id, [link for link in made.links if link.message_id in queued])
     effects.activities += [
         NewActivity(
-            customer_id=claim.customer_id, action_id=claim.action_id, kind="claim_issued", text=None,
+            customer_id=claim.customer_id,
+            action_id=claim.action_id,
+            kind="claim_issued",
+            text=None,
             data={"claim_id": claim.claim_id, "claim_no": claim.data["claim_no"], "step_code": claim.data["step"]["code"]},
         )
         for claim in made.claims
@@ -204,18 +197,37 @@ def progress_rows(customer_id: CustomerId, action_id: ActionId, action: Action, 
     """Return the pending rows of an action: its candidate rows, and with a reason the steps that completing it passes over."""
     rows = [
         NewProgress(
-            customer_id=customer_id, item_id=UUID(str(row.item_id)), episode=row.episode, scenario_id=UUID(str(action.scenario_id)),
-            scenario_version=row.version, step_code=row.step_code, repeat_no=row.repeat_no, state="pending", reason=None, action_id=action_id,
-            open_minor=row.open_minor, completed_on=None,
+            customer_id=customer_id,
+            item_id=UUID(str(row.item_id)),
+            episode=row.episode,
+            scenario_id=UUID(str(action.scenario_id)),
+            scenario_version=row.version,
+            step_code=row.step_code,
+            repeat_no=row.repeat_no,
+            state="pending",
+            reason=None,
+            action_id=action_id,
+            open_minor=row.open_minor,
+            completed_on=None,
             counted_from_on=None if row.counted_from is None else dt.date.fromordinal(row.counted_from),
         )
         for row in action.rows
     ]
     return rows + [
         NewProgress(
-            customer_id=customer_id, item_id=UUID(str(skip.item_id)), episode=skip.episode, scenario_id=UUID(str(skip.scenario_id)),
-            scenario_version=skip.version, step_code=skip.step_code, repeat_no=0, state="pending", reason=skip.reason.value, action_id=action_id,
-            open_minor=None, completed_on=None, counted_from_on=None,
+            customer_id=customer_id,
+            item_id=UUID(str(skip.item_id)),
+            episode=skip.episode,
+            scenario_id=UUID(str(skip.scenario_id)),
+            scenario_version=skip.version,
+            step_code=skip.step_code,
+            repeat_no=0,
+            state="pending",
+            reason=skip.reason.value,
+            action_id=action_id,
+            open_minor=None,
+            completed_on=None,
+            counted_from_on=None,
         )
         for skip in skips
     ]
@@ -226,9 +238,7 @@ def _completed(row: NewProgress, today: dt.date) -> NewProgress:
     return NewProgress(**{**values, "state": "completed" if row.reason is None else "skipped", "completed_on": today})
 
 
-def _new_action(
-    scene: Scene, action_id: ActionId, draft: _Draft, standing: Standing, *, step_name: str | None, executed_at: dt.datetime | None
-) -> NewAction:
+def _new_action(scene: Scene, action_id: ActionId, draft: _Draft, standing: Standing, *, step_name: str | None, executed_at: dt.datetime | None) -> NewAction:
     action = draft.action
     return NewAction(
         action_id=action_id, customer_id=draft.customer_id, run_id=draft.run.run_id, origin="scenario", scenario_id=UUID(str(action.scenario_id)),
@@ -238,4 +248,3 @@ def _new_action(
         task_text=standing.task_text, totals=[list(total) for total in action.totals], deadline_on=standing.deadline_on,
         one_a_day=action.mode == Mode.AUTOMATIC, executed_at=executed_at, completed_on=scene.today if standing.state == "completed" else None,
     )  # fmt: skip
-

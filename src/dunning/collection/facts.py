@@ -61,9 +61,7 @@ async def facts_of(
     return await _positions(session, tenant_id, rows, today)
 
 
-async def _positions(
-    session: ReadSession, tenant_id: TenantId, rows: Sequence[asyncpg.Record], today: dt.date
-) -> tuple[list[CustomerFacts], Catalogue]:
+async def _positions(session: ReadSession, tenant_id: TenantId, rows: Sequence[asyncpg.Record], today: dt.date) -> tuple[list[CustomerFacts], Catalogue]:
     named = _versions_named(rows)
     known = await catalogue.load(session, tenant_id, named)
     uses_calendar = known.uses_calendar(named)
@@ -88,11 +86,7 @@ def _versions_named(rows: Sequence[asyncpg.Record]) -> set[tuple[Id, int]]:
 @lru_cache(maxsize=512)
 def calendar_of(country: str, subdivision: str | None, year: int) -> Calendar:
     """Return weekends and public holidays of a country for the years around one."""
-    days = [
-        day.toordinal()
-        for near in range(year - YEARS_BEFORE, year + YEARS_AFTER + 1)
-        for day in business_days.holidays_of(country, subdivision, near)
-    ]
+    days = [day.toordinal() for near in range(year - YEARS_BEFORE, year + YEARS_AFTER + 1) for day in business_days.holidays_of(country, subdivision, near)]
     return Calendar(frozenset({5, 6}), frozenset(days))
 
 

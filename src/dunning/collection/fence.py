@@ -79,9 +79,7 @@ async def _changed(session: Session, message: OutgoingMessage, data: Mapping[str
         return "amounts_changed"
     said = {row["item_id"] for row in shown}
     currencies = {row["currency"] for row in candidates}
-    new_credit = any(
-        direction == "credit" and currency in currencies and item_id not in said for item_id, (_, direction, currency) in now.items()
-    )
+    new_credit = any(direction == "credit" and currency in currencies and item_id not in said for item_id, (_, direction, currency) in now.items())
     return "amounts_changed" if new_credit else None
 
 

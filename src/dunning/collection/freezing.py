@@ -62,9 +62,7 @@ def consequence_in(step: Step, language: str) -> str | None:
     return step.consequence.get(language)
 
 
-def _blocks(
-    issued_on: dt.date, action: Action, items: Mapping[str, Any], info_net_minor: Mapping[str, int]
-) -> list[dict[str, Any]]:
+def _blocks(issued_on: dt.date, action: Action, items: Mapping[str, Any], info_net_minor: Mapping[str, int]) -> list[dict[str, Any]]:
     steps = {row.item_id: row.step_code for row in action.rows}
     totals = dict(action.totals)
     blocks: dict[str, dict[str, Any]] = {}

@@ -136,7 +136,12 @@ async def forewarning(
         for row in await session.rows(
             """select customer_id from customer_state where tenant_id = $1 and ledger_id = $2 and ($3::uuid is null or customer_id > $3)
                  and (review_on <= $4 or planned_revision < $5) order by customer_id limit $6""",
-            tenant_id, ledger_id, after, until, ledger.revision, limit,
+            tenant_id,
+            ledger_id,
+            after,
+            until,
+            ledger.revision,
+            limit,
         )
     ]
     if not ids:

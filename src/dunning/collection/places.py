@@ -39,6 +39,4 @@ async def places_in_scenario(session: ReadSession, tenant_id: TenantId, scenario
         scenario_id,
         named,
     )
-    return [
-        ItemPlace(tuple(zip(row["versions"] or (), row["codes"] or (), strict=True)), row["count"], tuple(row["item_ids"])) for row in rows
-    ]
+    return [ItemPlace(tuple(zip(row["versions"] or (), row["codes"] or (), strict=True)), row["count"], tuple(row["item_ids"])) for row in rows]

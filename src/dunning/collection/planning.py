@@ -167,4 +167,3 @@ def _counted(counts: dict[str, Any], reasons: dict[str, int], page: _Page, found
 def stored_plan(content: Mapping[str, Any]) -> Plan:
     """Read a plan as a run stored it."""
     return decode_plan(json.dumps(content).encode())
-

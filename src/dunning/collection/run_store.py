@@ -36,7 +36,17 @@ async def insert_run(
             """insert into run (tenant_id, run_id, ledger_id, kind, local_date, dry_run, commit_at_once, content_mode, filter, actor, business_at)
                values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
                on conflict (tenant_id, ledger_id) where not dry_run and state in ('queued', 'planning', 'proposed', 'committing') do nothing""",
-            tenant_id, run_id, ledger_id, kind, local_date, dry_run, commit_at_once, content_mode, filters, actor, business_at,
+            tenant_id,
+            run_id,
+            ledger_id,
+            kind,
+            local_date,
+            dry_run,
+            commit_at_once,
+            content_mode,
+            filters,
+            actor,
+            business_at,
         )
     )
 
@@ -100,9 +110,7 @@ async def next_lease_end(session: ReadSession, tenant_id: TenantId) -> dt.dateti
     return at
 
 
-async def add_page(
-    session: Session, tenant_id: TenantId, run_id: RunId, cursor: UUID | None, counts: dict[str, Any], reasons: dict[str, Any]
-) -> None:
+async def add_page(session: Session, tenant_id: TenantId, run_id: RunId, cursor: UUID | None, counts: dict[str, Any], reasons: dict[str, Any]) -> None:
     """Store how far the run has come and what it has counted so far."""
     await session.execute(
         "update run set cursor_customer_id = $3, counts = $4, reasons = $5 where tenant_id = $1 and run_id = $2",
@@ -137,7 +145,9 @@ async def set_counts(session: Session, tenant_id: TenantId, run_id: RunId, count
 
 async def approve_first_run(session: Session, tenant_id: TenantId, ledger_id: LedgerId) -> None:
     """Note that a person has committed a run of this ledger."""
-    await session.execute("update ledger set first_run_approved = true where tenant_id = $1 and ledger_id = $2 and not first_run_approved", tenant_id, ledger_id)
+    await session.execute(
+        "update ledger set first_run_approved = true where tenant_id = $1 and ledger_id = $2 and not first_run_approved", tenant_id, ledger_id
+    )
 
 
 async def usual_counts(session: ReadSession, tenant_id: TenantId, ledger_id: LedgerId, since: dt.datetime) -> list[int]:
@@ -205,7 +215,12 @@ async def exclude(session: Session, tenant_id: TenantId, run_id: RunId, customer
         await session.execute(
             """update run_customer set excluded = $4, excluded_by = case when $4 then $5 end, excluded_because = case when $4 then $6 end
                 where tenant_id = $1 and run_id = $2 and customer_id = $3""",
-            tenant_id, run_id, customer_id, excluded, actor, reason,
+            tenant_id,
+            run_id,
+            customer_id,
+            excluded,
+            actor,
+            reason,
         )
     )
 

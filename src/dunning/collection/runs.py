@@ -116,7 +116,9 @@ async def _filters(
             raise NotFound(noun)
         filters["customer_ids"] = sorted(str(row["customer_id"]) for row in rows)
     if groups is not None:
-        known = await session.rows("select code from customer_group where tenant_id = $1 and ledger_id = $2 and code = any ($3::text[])", tenant_id, ledger_id, list(groups))
+        known = await session.rows(
+            "select code from customer_group where tenant_id = $1 and ledger_id = $2 and code = any ($3::text[])", tenant_id, ledger_id, list(groups)
+        )
         if len(known) < len(set(groups)):
             noun = "customer group in this ledger"
             raise NotFound(noun)

@@ -123,7 +123,9 @@ action = tenant_table(
     ),
     Index("action_customer_idx", "tenant_id", "customer_id", "action_id"),
     Index("action_ledger_idx", "tenant_id", "ledger_id", "action_id"),
-    Index("action_live_idx", "tenant_id", "ledger_id", "scheduled_on", postgresql_where=text("state in ('awaiting_approval', 'scheduled', 'executed', 'waiting')")),
+    Index(
+        "action_live_idx", "tenant_id", "ledger_id", "scheduled_on", postgresql_where=text("state in ('awaiting_approval', 'scheduled', 'executed', 'waiting')")
+    ),
     one_of("origin", "scenario", "specific", "ad_hoc"),
     one_of("kind", "notice", "task", "operations"),
     one_of("mode", "automatic", "approve", "manual"),

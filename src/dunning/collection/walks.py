@@ -143,9 +143,7 @@ async def step_to(session: Session, *, tenant_id: TenantId, walk_id: UUID, stop:
     await tenancy.set_test_clock(session, tenant_id=tenant_id, at=stop.at)
     noted = [{"ledger_id": str(night.ledger.ledger_id), "local_date": night.local_day.isoformat(), "at": stop.at.isoformat()} for night in stop.nights]
     if noted:
-        await session.execute(
-            "update test_clock_walk set nights = nights || $3 where tenant_id = $1 and walk_id = $2", tenant_id, walk_id, noted
-        )
+        await session.execute("update test_clock_walk set nights = nights || $3 where tenant_id = $1 and walk_id = $2", tenant_id, walk_id, noted)
 
 
 async def reach_target(session: Session, *, tenant_id: TenantId, to: dt.datetime) -> None:

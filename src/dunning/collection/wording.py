@@ -64,9 +64,7 @@ def _wording(key: Key, contents: template_store.Contents) -> Wording:
 def language_for(wording: Wording, recipient: Recipient | None, *, customer: str | None, ledger: str) -> str | None:
     """Return the language of a whole message: the contact's, the customer's, the ledger's, as far as the template has it; None: it has none of them."""
     try:
-        return choose_language(
-            wording.languages, contact=None if recipient is None else recipient.language, customer=customer, ledger=ledger
-        ).language
+        return choose_language(wording.languages, contact=None if recipient is None else recipient.language, customer=customer, ledger=ledger).language
     except LanguageMissing:
         return None
 

@@ -48,7 +48,5 @@ async def take(session: Session, tenant_id: TenantId, kind: Kind) -> int:
 
 async def oldest_seconds(session: Session) -> dict[str, float]:
     """Return, a kind, for how many seconds its oldest due row has been waiting: the queue's lag as a metric."""
-    rows = await session.rows(
-        "select kind, extract(epoch from now() - min(due_at))::float8 as seconds from due_work where due_at <= now() group by kind"
-    )
+    rows = await session.rows("select kind, extract(epoch from now() - min(due_at))::float8 as seconds from due_work where due_at <= now() group by kind")
     return {row["kind"]: row["seconds"] for row in rows}

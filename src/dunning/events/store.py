@@ -60,9 +60,7 @@ async def set_counter(session: Session, tenant_id: TenantId, last: int) -> None:
     await session.execute("update event_counter set last_seq = $2 where tenant_id = $1", tenant_id, last)
 
 
-async def numbered_after(
-    session: ReadSession, tenant_id: TenantId, after: int, limit: int, kinds: list[str] | None
-) -> list[asyncpg.Record]:
+async def numbered_after(session: ReadSession, tenant_id: TenantId, after: int, limit: int, kinds: list[str] | None) -> list[asyncpg.Record]:
     """Return events in number order past a number, of the given kinds or all."""
     return await session.rows(
         """select seq, event_id, kind, subject_kind, subject_id, customer_id, data, actor, business_at, recorded_at

@@ -253,9 +253,7 @@ async def recall(session: Session, row: asyncpg.Record) -> bool:
     state = await store.state_of_lease(session, tenant_id, row["message_id"], row["lease_token"])
     event = Event.RELEASED if state == "leased" else Event.PROVED_UNSENT
     ids: list[MessageId] = [row["message_id"]]
-    taken_back = await store.change_states(
-        session, tenant_id, event, ids, actor=WORKER, change=Change(reason="data_not_said"), tokens=[row["lease_token"]]
-    )
+    taken_back = await store.change_states(session, tenant_id, event, ids, actor=WORKER, change=Change(reason="data_not_said"), tokens=[row["lease_token"]])
     if taken_back:
         await due_work.ring(session, tenant_id, "dispatch")
     return bool(taken_back)

@@ -13,9 +13,7 @@ from dunning.messages.store import Pace
 
 async def circuits_of(session: ReadSession, relays: Sequence[str]) -> list[asyncpg.Record]:
     """Return the state of relays that have one; `resting` tells whether it rests at this moment."""
-    return await session.rows(
-        "select *, coalesce(closed_until > now(), false) as resting from relay_circuit where relay = any ($1::text[])", list(relays)
-    )
+    return await session.rows("select *, coalesce(closed_until > now(), false) as resting from relay_circuit where relay = any ($1::text[])", list(relays))
 
 
 async def note_failure(session: Session, relay: str, delays: Sequence[int], reason: str) -> dt.datetime | None:

@@ -60,24 +60,26 @@ def _from(states: tuple[State, ...], to: State) -> Mapping[State, State]:
     return MappingProxyType(dict.fromkeys(states, to))
 
 
-TRANSITIONS: Mapping[Event, Mapping[State, State]] = MappingProxyType({
-    Event.CLAIMED: _from((State.READY, State.RETRY_WAIT), State.LEASED),
-    Event.RELEASED: _from((State.LEASED,), State.READY),
-    Event.PUT_OFF: _from((State.LEASED, *_ANSWERED), State.RETRY_WAIT),
-    Event.FENCE_PASSED: _from((State.LEASED,), State.COMMITTING),
-    Event.ACCEPTED: _from(_ANSWERED, State.ACCEPTED),
-    Event.REFUSED: _from((State.LEASED, *_ANSWERED), State.REJECTED),
-    Event.PARKED: _from((State.LEASED, *_ANSWERED), State.PARKED),
-    Event.LOST: _from((State.COMMITTING,), State.UNCERTAIN),
-    Event.GIVEN_UP: _from((State.UNCERTAIN,), State.HELD),
-    Event.EVIDENCE_FOUND: _from((State.UNCERTAIN, State.HELD), State.ACCEPTED),
-    Event.PROVED_UNSENT: _from(_ANSWERED, State.READY),
-    Event.SUPPRESSED: _from(_UNSENT, State.SUPPRESSED),
-    Event.EXPIRED: _from((State.READY, State.RETRY_WAIT), State.EXPIRED),
-    Event.CANCELLED: _from((*_UNSENT, State.PARKED), State.CANCELLED),
-    Event.REPAIRED: _from((State.PARKED,), State.READY),
-    Event.CLOSED: _from((State.HELD,), State.CLOSED_UNKNOWN),
-})
+TRANSITIONS: Mapping[Event, Mapping[State, State]] = MappingProxyType(
+    {
+        Event.CLAIMED: _from((State.READY, State.RETRY_WAIT), State.LEASED),
+        Event.RELEASED: _from((State.LEASED,), State.READY),
+        Event.PUT_OFF: _from((State.LEASED, *_ANSWERED), State.RETRY_WAIT),
+        Event.FENCE_PASSED: _from((State.LEASED,), State.COMMITTING),
+        Event.ACCEPTED: _from(_ANSWERED, State.ACCEPTED),
+        Event.REFUSED: _from((State.LEASED, *_ANSWERED), State.REJECTED),
+        Event.PARKED: _from((State.LEASED, *_ANSWERED), State.PARKED),
+        Event.LOST: _from((State.COMMITTING,), State.UNCERTAIN),
+        Event.GIVEN_UP: _from((State.UNCERTAIN,), State.HELD),
+        Event.EVIDENCE_FOUND: _from((State.UNCERTAIN, State.HELD), State.ACCEPTED),
+        Event.PROVED_UNSENT: _from(_ANSWERED, State.READY),
+        Event.SUPPRESSED: _from(_UNSENT, State.SUPPRESSED),
+        Event.EXPIRED: _from((State.READY, State.RETRY_WAIT), State.EXPIRED),
+        Event.CANCELLED: _from((*_UNSENT, State.PARKED), State.CANCELLED),
+        Event.REPAIRED: _from((State.PARKED,), State.READY),
+        Event.CLOSED: _from((State.HELD,), State.CLOSED_UNKNOWN),
+    }
+)
 """Every legal change; a pair that is not here does not happen."""
 
 
@@ -91,16 +93,18 @@ def state_after(event: Event) -> State:
     return next(iter(TRANSITIONS[event].values()))
 
 
-OUTCOME_OF: Mapping[Event, str] = MappingProxyType({
-    Event.ACCEPTED: "accepted",
-    Event.EVIDENCE_FOUND: "accepted",
-    Event.REFUSED: "rejected",
-    Event.PARKED: "parked",
-    Event.GIVEN_UP: "held",
-    Event.SUPPRESSED: "suppressed",
-    Event.EXPIRED: "expired",
-    Event.CANCELLED: "cancelled",
-})
+OUTCOME_OF: Mapping[Event, str] = MappingProxyType(
+    {
+        Event.ACCEPTED: "accepted",
+        Event.EVIDENCE_FOUND: "accepted",
+        Event.REFUSED: "rejected",
+        Event.PARKED: "parked",
+        Event.GIVEN_UP: "held",
+        Event.SUPPRESSED: "suppressed",
+        Event.EXPIRED: "expired",
+        Event.CANCELLED: "cancelled",
+    }
+)
 """What the collection is told, in the same transaction, when an event has changed a message."""
 
 

@@ -124,9 +124,7 @@ async def cancel_message(session: Session, clock: Clock, ports: Ports, *, tenant
     await change(session, clock, ports, Event.CANCELLED, [row], what=Change(reason="by_person", data={"reason": reason}), actor=actor)
 
 
-async def retry_message(
-    session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, message_id: MessageId, reason: str, valid_hours: int
-) -> None:
+async def retry_message(session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, message_id: MessageId, reason: str, valid_hours: int) -> None:
     """Put a parked message back into the queue after a person has mended what was wrong, valid for as long as a new one."""
     row = await _locked(session, tenant_id, message_id)
     if row["state"] != "parked":

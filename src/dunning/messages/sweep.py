@@ -113,9 +113,6 @@ async def plan_next_visit(session: Session, *, tenant_id: TenantId, relays: Coll
     rest_until = max((c["closed_until"] for c in circuits if c["resting"]), default=None)
     barred = relay not in relays or any(c["suspended"] for c in circuits)
     seconds = SUSPENDED_SECONDS if barred else SOONEST_SECONDS
-    due_at: dt.datetime = await session.value(
-        "select greatest($1::timestamptz, now() + make_interval(secs => $2), $3::timestamptz)", at, seconds, rest_until
-    )
+    due_at: dt.datetime = await session.value("select greatest($1::timestamptz, now() + make_interval(secs => $2), $3::timestamptz)", at, seconds, rest_until)
     await due_work.ring(session, tenant_id, "dispatch", due_at)
     return due_at
-

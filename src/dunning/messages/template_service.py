@@ -210,9 +210,7 @@ class PublishedTemplates:
     async def published(self, session: ReadSession, tenant_id: TenantId, codes: Collection[str]) -> dict[str, PublishedTemplate]:
         """Return the templates in force by code; codes without one are missing."""
         found = await store.published_versions(session, tenant_id, codes)
-        return {
-            code: PublishedTemplate(template_id, version, facts_of(contents, code=code)) for code, (template_id, version, contents) in found.items()
-        }
+        return {code: PublishedTemplate(template_id, version, facts_of(contents, code=code)) for code, (template_id, version, contents) in found.items()}
 
     async def install(self, session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, codes: Collection[str], languages: Collection[str]) -> None:
         """Publish the shipped template of each code that the tenant has none for; one that it has, published or not, is left as it is."""

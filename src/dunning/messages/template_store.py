@@ -18,9 +18,7 @@ _TEMPLATE = "template_id, code, name, draft, draft_revision, published_version, 
 _VERSION = "template_id, version, contents, content_sha256, published_by, published_at"
 
 
-async def published_versions(
-    session: ReadSession, tenant_id: TenantId, codes: Collection[str]
-) -> dict[str, tuple[TemplateId, int, Contents]]:
+async def published_versions(session: ReadSession, tenant_id: TenantId, codes: Collection[str]) -> dict[str, tuple[TemplateId, int, Contents]]:
     """Return the version in force of each template that is published, by code; other codes are missing from the answer."""
     rows = await session.rows(
         """select t.code, t.template_id, v.version, v.contents
@@ -33,9 +31,7 @@ async def published_versions(
     return {row["code"]: (TemplateId(row["template_id"]), row["version"], row["contents"]) for row in rows}
 
 
-async def contents_of(
-    session: ReadSession, tenant_id: TenantId, pairs: Collection[tuple[TemplateId, int]]
-) -> dict[tuple[TemplateId, int], Contents]:
+async def contents_of(session: ReadSession, tenant_id: TenantId, pairs: Collection[tuple[TemplateId, int]]) -> dict[tuple[TemplateId, int], Contents]:
     """Return the contents of published versions by template and version; versions that do not exist are missing from the answer."""
     rows = await session.rows(
         """select v.template_id, v.version, v.contents
@@ -48,9 +44,7 @@ async def contents_of(
     return {(TemplateId(row["template_id"]), row["version"]): row["contents"] for row in rows}
 
 
-async def insert_template(
-    session: Session, tenant_id: TenantId, template_id: TemplateId, code: str, name: str, draft: Contents
-) -> bool:
+async def insert_template(session: Session, tenant_id: TenantId, template_id: TemplateId, code: str, name: str, draft: Contents) -> bool:
     """Insert a template without a published version; False when the code is taken."""
     return bool(
         await session.execute(
@@ -74,9 +68,7 @@ async def template_row_for_update(session: Session, tenant_id: TenantId, templat
     return await session.row(f"select {_TEMPLATE} from template where tenant_id = $1 and template_id = $2 for update", tenant_id, template_id)
 
 
-async def template_rows(
-    session: ReadSession, tenant_id: TenantId, code: str | None, after: UUID | None, limit: int
-) -> list[asyncpg.Record]:
+async def template_rows(session: ReadSession, tenant_id: TenantId, code: str | None, after: UUID | None, limit: int) -> list[asyncpg.Record]:
     """Return templates by id, all or the one of a code."""
     return await session.rows(
         f"""select {_TEMPLATE} from template
@@ -133,18 +125,14 @@ async def set_published(session: Session, tenant_id: TenantId, template_id: Temp
     )
 
 
-async def version_row(
-    session: ReadSession, tenant_id: TenantId, template_id: TemplateId, version: int
-) -> asyncpg.Record | None:
+async def version_row(session: ReadSession, tenant_id: TenantId, template_id: TemplateId, version: int) -> asyncpg.Record | None:
     """Return a published version."""
     return await session.row(
         f"select {_VERSION} from template_version where tenant_id = $1 and template_id = $2 and version = $3", tenant_id, template_id, version
     )
 
 
-async def version_rows(
-    session: ReadSession, tenant_id: TenantId, template_id: TemplateId, below: int | None, limit: int
-) -> list[asyncpg.Record]:
+async def version_rows(session: ReadSession, tenant_id: TenantId, template_id: TemplateId, below: int | None, limit: int) -> list[asyncpg.Record]:
     """Return published versions, the newest first."""
     return await session.rows(
         f"""select {_VERSION} from template_version

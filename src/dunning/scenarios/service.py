@@ -206,9 +206,7 @@ async def publish_scenario(session: Session, clock: Clock, ports: Ports, *, tena
     )
 
 
-async def install_shipped_scenario(
-    session: Session, clock: Clock, ports: Ports, *, tenant_id: TenantId, actor: str, code: str
-) -> tuple[StoredScenario, bool]:
+async def install_shipped_scenario(session: Session, clock: Clock, ports: Ports, *, tenant_id: TenantId, actor: str, code: str) -> tuple[StoredScenario, bool]:
     """Create and publish a shipped scenario with its templates in the tenant's languages; tell whether it is new.
 
     A scenario or template of the same code that the tenant already has is left as it is. Raise `NotFound` for a code that is not shipped.

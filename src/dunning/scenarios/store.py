@@ -108,9 +108,7 @@ async def version_row(session: ReadSession, tenant_id: TenantId, scenario_id: Sc
     )
 
 
-async def version_rows(
-    session: ReadSession, tenant_id: TenantId, scenario_id: ScenarioId, below: int | None, limit: int
-) -> list[asyncpg.Record]:
+async def version_rows(session: ReadSession, tenant_id: TenantId, scenario_id: ScenarioId, below: int | None, limit: int) -> list[asyncpg.Record]:
     """Return published versions, the newest first."""
     return await session.rows(
         f"""select {_VERSION} from scenario_version

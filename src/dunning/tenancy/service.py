@@ -130,13 +130,22 @@ async def tenant_of(session: ReadSession, tenant_id: TenantId) -> Tenant:
 
 
 async def update_tenant(
-    session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, name: str | None, internal_domains: Sequence[str] | None, languages: Sequence[str] | None
+    session: Session,
+    clock: Clock,
+    *,
+    tenant_id: TenantId,
+    actor: str,
+    name: str | None,
+    internal_domains: Sequence[str] | None,
+    languages: Sequence[str] | None,
 ) -> Tenant:
     """Change the name, the company's own mail domains or the languages it writes in; None leaves a value."""
     if languages is not None and (not languages or set(languages) - set(LANGUAGES)):
         msg = f"languages: expected one or more of {', '.join(LANGUAGES)}"
         raise Malformed(msg)
-    await store.update_tenant(session, tenant_id, name, None if internal_domains is None else list(internal_domains), None if languages is None else list(languages))
+    await store.update_tenant(
+        session, tenant_id, name, None if internal_domains is None else list(internal_domains), None if languages is None else list(languages)
+    )
     await events.record(session, clock, tenant_id=tenant_id, kind="tenant.changed", subject_kind="tenant", subject_id=tenant_id, actor=actor)
     return await tenant_of(session, tenant_id)
 
@@ -214,7 +223,14 @@ async def create_key(
     text, secret = compose_key(tenant.mode, tenant_id, key_id)
     await store.insert_key(session, tenant_id, key_id, name, sha256(secret), sorted(set(scopes)), expires_at, rotated_from)
     await events.record(
-        session, clock, tenant_id=tenant_id, kind="api_key.created", subject_kind="api_key", subject_id=key_id, actor=actor, data={"scopes": sorted(set(scopes))}
+        session,
+        clock,
+        tenant_id=tenant_id,
+        kind="api_key.created",
+        subject_kind="api_key",
+        subject_id=key_id,
+        actor=actor,
+        data={"scopes": sorted(set(scopes))},
     )
     return await key_of(session, tenant_id=tenant_id, key_id=key_id), text
 

@@ -22,9 +22,7 @@ from dunning_cli.catcher.reading import Reading, read_mail
 from dunning_cli.catcher.schemas import AttachmentOut, CountOut, HeaderOut, MailDetailOut, MailListOut, MailOut
 
 _HERE = Path(__file__).parent
-_PAGE_POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
+_PAGE_POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 # The mail itself: shut into an origin of its own, styled by itself, and unable to load anything from anywhere.
 _MAIL_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; frame-ancestors 'self'"
 _HEAD = re.compile(r"<head\b[^>]*>", re.IGNORECASE)
