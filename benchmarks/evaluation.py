@@ -139,7 +139,9 @@ async def measure(ground: Ground) -> list[Result]:
         copied = await bare_copy(ground, company)
         await ground.settle()
         _, again = await plan_run(world, company)
-        ground.notes.append(f"evaluation of {items} items: planned {planned:.2f} s, carried out {out:.2f} s, bare {at_best:.2f} s, copied {copied:.2f} s, again {again:.2f} s")
+        ground.notes.append(
+            f"evaluation of {items} items: planned {planned:.2f} s, carried out {out:.2f} s, bare {at_best:.2f} s, copied {copied:.2f} s, again {again:.2f} s"
+        )
         evaluations.append((items / planned, items / at_best))
         carried.append((items / out, items / copied))
         second_passes.append((items / again, items / (planned + out)))

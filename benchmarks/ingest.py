@@ -18,7 +18,11 @@ from dunning_worker.jobs.imports import work_on_imports
 from dunning_worker.world import World, world_of
 
 INGEST = Line(
-    "ingest", "rows/s", 0.35, 0.2, "`insert … select from unnest … on conflict do update` of the same documents and items, 5,000 a statement, same indexes, no checks"
+    "ingest",
+    "rows/s",
+    0.35,
+    0.2,
+    "`insert … select from unnest … on conflict do update` of the same documents and items, 5,000 a statement, same indexes, no checks",
 )
 AGAIN = Line("re-import", "rows/s", 1.5, 1.0, "the import of the same rows when they were new")
 BATCH = 5_000

@@ -10,7 +10,13 @@ from benchmarks.results import Line, Result
 from benchmarks.sending import send_all, world_to
 from dunning_worker.world import world_of
 
-NIGHT = Line("whole night", "s", 50.0, 25.0, "Odoo 17 Community with account_credit_control: 241 s for 10,000 invoices of 2,000 customers, measured once elsewhere; scaled")
+NIGHT = Line(
+    "whole night",
+    "s",
+    50.0,
+    25.0,
+    "Odoo 17 Community with account_credit_control: 241 s for 10,000 invoices of 2,000 customers, measured once elsewhere; scaled",
+)
 ODOO_SECONDS_AN_INVOICE = 241 / 10_000
 INVOICES_A_CUSTOMER = 5
 

@@ -25,7 +25,9 @@ def position_of(items: int) -> Position:
     for n in range(items):
         overdue_days = 1 + (n * 17) % 60
         item_id = f"00000000-0000-7000-8000-{n:012d}"
-        made.append(Item(item_id, f"D{n}", f"1{n:05d}", today - overdue_days - 30, today - overdue_days, "EUR", 10_000 + n, 12_000 + n, DEBIT, 1, SCENARIO_ID, 1))
+        made.append(
+            Item(item_id, f"D{n}", f"1{n:05d}", today - overdue_days - 30, today - overdue_days, "EUR", 10_000 + n, 12_000 + n, DEBIT, 1, SCENARIO_ID, 1)
+        )
         for step_code, after_days in (("01", 1), ("02", 8)):
             if n % 3 and overdue_days > after_days + 9:
                 day = today - overdue_days + after_days
@@ -71,7 +73,10 @@ async def measure(ground: Ground) -> list[Result]:
             msg = "The benchmark's customer gets no action, so nothing would be measured."
             raise RuntimeError(msg)
         pairs = [
-            (microseconds(lambda p=position: plan(p, scenarios, today), seconds), microseconds(lambda p=position: bare_loop(p.items, starts, codes, today), seconds))
+            (
+                microseconds(lambda p=position: plan(p, scenarios, today), seconds),
+                microseconds(lambda p=position: bare_loop(p.items, starts, codes, today), seconds),
+            )
             for _ in range(ground.sizes.repeats)
         ]
         results.append(Result(line, pairs))

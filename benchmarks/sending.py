@@ -24,7 +24,9 @@ from dunning.messages.smtp import SmtpAccount, SmtpTransport
 from dunning_worker.jobs.dispatch import drain_tenant
 from dunning_worker.world import World, world_of
 
-SENDING = Line("sending", "mails/s", 0.8, 0.6, "a plain sender: claim 100, read, render, standard library mail, aiosmtplib, mark done; no fence, no evidence, no state")
+SENDING = Line(
+    "sending", "mails/s", 0.8, 0.6, "a plain sender: claim 100, read, render, standard library mail, aiosmtplib, mark done; no fence, no evidence, no state"
+)
 DISTANT = Line("sending to a relay 20 ms away", "mails/s", 0.9, 0.7, "aiosmtplib alone over as many connections, one mail text again and again")
 CONNECTIONS_AFAR = 50
 

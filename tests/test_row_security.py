@@ -9,9 +9,10 @@ import pytest
 from dunning.kit.database import Database
 from dunning.kit.errors import Unavailable
 from dunning.kit.ids import new_id
-from dunning.kit.row_security import TABLES_WITHOUT_TENANT, guard_statements, unsafe_parts
+from dunning.kit.row_security import TABLES_WITHOUT_TENANT, guard_statements, refuse_unsafe, unsafe_parts
+from dunning.kit.settings import Settings
 from dunning.schema import APPEND_ONLY_TABLES, TENANT_TABLES
-from dunning_api.main import check_guards
+from dunning_worker.main import open_world
 from tests.databases import run_sql, scratch_database
 
 MINE, THEIRS = new_id(), new_id()
@@ -211,11 +212,12 @@ def test_the_start_up_check_names_a_planted_hole(postgres, scratch, hole):
     assert asyncio.run(look()) == []
 
 
-def test_the_api_refuses_to_serve_with_a_hole_and_says_what_to_do(postgres, scratch):
+def test_a_process_refuses_to_serve_with_a_hole_and_says_what_to_do(postgres, scratch):
     async def start():
         database = await Database.connect(postgres.app_url(scratch), size=2)
         try:
-            await check_guards(database)
+            async with database.across_tenants() as session:
+                await refuse_unsafe(session.connection)
         finally:
             await database.close()
 
@@ -223,6 +225,17 @@ def test_the_api_refuses_to_serve_with_a_hole_and_says_what_to_do(postgres, scra
     with planted(postgres, scratch, "table hold does not force row level security"), pytest.raises(Unavailable, match="table hold does not force") as refused:
         asyncio.run(start())
     assert "migrate" in str(refused.value)
+
+
+def test_a_worker_refuses_to_start_with_a_hole(postgres, scratch):
+    settings = Settings(database_url=postgres.app_url(scratch), link_keys="t1:" + "11" * 32)
+
+    async def start():
+        await (await open_world(settings)).close()
+
+    asyncio.run(start())
+    with planted(postgres, scratch, "table item does not force row level security"), pytest.raises(Unavailable, match="table item does not force"):
+        asyncio.run(start())
 
 
 def test_the_check_refuses_the_owner_and_the_superuser(postgres, scratch):

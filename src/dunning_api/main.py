@@ -9,8 +9,7 @@ import uvicorn
 
 from dunning.kit.bell import ArqBell, Bell, NullBell
 from dunning.kit.database import Database
-from dunning.kit.errors import Unavailable
-from dunning.kit.row_security import unsafe_parts
+from dunning.kit.row_security import refuse_unsafe
 from dunning.kit.settings import Settings
 from dunning.kit.signing import Keyring
 from dunning_api.app import create_app
@@ -18,19 +17,11 @@ from dunning_api.app import create_app
 log = structlog.get_logger()
 
 
-async def check_guards(database: Database) -> None:
-    """Refuse to serve with a role or table that would let one tenant see another's rows."""
-    async with database.across_tenants() as session:
-        faults = await unsafe_parts(session.connection)
-    if faults:
-        msg = "Refusing to serve: " + "; ".join(faults) + ". Run `migrate` as the owner, and serve as a role that owns nothing (`roles` makes both)."
-        raise Unavailable(msg)
-
-
 async def serve(settings: Settings, database_url: str, keyring: Keyring) -> None:
     """Serve until SIGTERM or SIGINT, then finish the requests in hand."""
     database = await Database.connect(database_url, size=settings.database_pool, name="dunning-api")
-    await check_guards(database)
+    async with database.across_tenants() as session:
+        await refuse_unsafe(session.connection)
     bell: Bell = ArqBell(settings.redis_url) if settings.redis_url else NullBell()
     app = create_app(database, settings, keyring, bell)
     config = uvicorn.Config(

@@ -14,6 +14,7 @@ from dunning.kit.bell import open_bell
 from dunning.kit.database import Database
 from dunning.kit.errors import Unavailable
 from dunning.kit.ids import TenantId
+from dunning.kit.row_security import refuse_unsafe
 from dunning.kit.settings import Settings
 from dunning.kit.signing import Keyring
 from dunning.messages import relay_store
@@ -42,6 +43,8 @@ async def open_world(settings: Settings) -> World:
         raise Unavailable("The worker needs DUNNING_LINK_KEYS, the same as the API's. `./run serve` makes a key and sets it.")
     keyring = Keyring.parse(settings.link_keys.get_secret_value())
     database = await Database.connect(settings.database_url, size=settings.database_pool, name="dunning worker")
+    async with database.across_tenants() as session:
+        await refuse_unsafe(session.connection)
     world = world_of(database, settings, keyring, open_bell(settings.redis_url))
     world.count = metrics.count
     return world
@@ -101,7 +104,12 @@ async def _tidy(world: World) -> None:
 
 
 def run() -> None:
-    """Run a worker by the settings in the environment."""
+    """Run a worker by the settings in the environment, on uvloop where there is one."""
     settings = Settings()
     logs.set_up(settings.log_level)
-    asyncio.run(serve(settings))
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(serve(settings))
+    else:
+        uvloop.run(serve(settings))

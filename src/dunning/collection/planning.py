@@ -9,7 +9,7 @@ import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -18,9 +18,8 @@ from dunning.collection import facts, run_store, sheet_store
 from dunning.collection.catalogue import Catalogue
 from dunning.collection.facts import CustomerFacts
 from dunning.collection.recipients import told
-from dunning.kit.database import Session
-from dunning.kit.ids import CustomerId, RunId
-from dunning.ledger.ledger_store import Ledger
+from dunning.kit.database import ReadSession, Session
+from dunning.kit.ids import CustomerId, RunId, TenantId
 from dunning.scenarios.rules import Action, Plan, plan
 from dunning.scenarios.snapshot import decode_plan, encode_inputs, encode_plan, inputs_of
 from dunning.scenarios.steps import Audience, Channel
@@ -58,20 +57,34 @@ class _Page:
         )  # fmt: skip
 
 
-async def plan_page(session: Session, tenant: Tenant, ledger: Ledger, run: asyncpg.Record, limit: int) -> bool:
-    """Plan the next customers of a run and store what was decided; False when there were none left.
+class PageFacts(NamedTuple):
+    """Hold what is known about the next customers of a run; `found` is empty where none are left."""
 
-    The rows, the counts and the cursor are written together, so that a run killed anywhere goes on where it was. A customer whose plan
-    raises is listed as failed and touches no other.
+    found: list[CustomerFacts]
+    known: Catalogue
+
+
+async def read_page(session: ReadSession, tenant_id: TenantId, run: asyncpg.Record, after: UUID | None, limit: int) -> PageFacts:
+    """Return the facts about the next customers of a run past one of them.
+
+    They may be read before the page before is written: each customer stands for itself, and what is written names the version of its facts.
     """
     chosen = run["filter"]
     named = chosen.get("customer_ids")
     found, known = await facts.due_facts(
-        session, tenant.tenant_id, ledger.ledger_id, run["local_date"], after=run["cursor_customer_id"], revision=run["ledger_revision"], limit=limit,
+        session, tenant_id, run["ledger_id"], run["local_date"], after=after, revision=run["ledger_revision"], limit=limit,
         every=bool(chosen), customer_ids=None if named is None else [UUID(i) for i in named], group_codes=chosen.get("customer_groups"),
     )  # fmt: skip
-    if not found:
-        return False
+    return PageFacts(found, known)
+
+
+async def plan_page(session: Session, tenant: Tenant, run: asyncpg.Record, read: PageFacts) -> None:
+    """Plan some customers of a run and store what was decided.
+
+    The rows, the counts and the cursor are written together, so that a run killed anywhere goes on where it was. A customer whose plan
+    raises is listed as failed and touches no other.
+    """
+    found, known = read
     page = _Page()
     compiled = known.compiled
     today = run["local_date"].toordinal()
@@ -85,7 +98,6 @@ async def plan_page(session: Session, tenant: Tenant, ledger: Ledger, run: async
         await run_store.put_to_sleep(session, tenant.tenant_id, ids, days, versions, run["ledger_revision"])  # type: ignore[arg-type]  # columns of tuples
     counts, reasons = _counted(run["counts"], run["reasons"], page, found)
     await run_store.add_page(session, tenant.tenant_id, run_id, found[-1].customer_id, counts, reasons)
-    return True
 
 
 def _decide(page: _Page, one: CustomerFacts, compiled: Mapping[Any, Any], today: int) -> None:

@@ -9,6 +9,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from dunning.kit.errors import Unavailable
+
 TENANT_MATCHES = "tenant_id = (select current_setting('dunning.tenant')::uuid)"
 _NAME = re.compile(r"[a-z_][a-z0-9_]*")
 
@@ -104,3 +106,11 @@ TABLES_WITHOUT_TENANT: Sequence[str] = ("due_work", "relay_circuit", "relay_rate
 async def unsafe_parts(connection: Any) -> list[str]:
     """Return, for the role of an asyncpg connection, a sentence for each guard that is missing; empty means safe to serve."""
     return [row["fault"] for row in await connection.fetch(_CATALOGUE_FAULTS, list(TABLES_WITHOUT_TENANT), _EXPECTED_POLICY)]
+
+
+async def refuse_unsafe(connection: Any) -> None:
+    """Raise `Unavailable` naming every missing guard: no process may serve with a role or table that lets one tenant see another's rows."""
+    faults = await unsafe_parts(connection)
+    if faults:
+        msg = "Refusing to serve: " + "; ".join(faults) + ". Run `migrate` as the owner, and serve as a role that owns nothing (`roles` makes both)."
+        raise Unavailable(msg)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+from uuid import UUID
+
 import asyncpg
 
 from dunning.collection import planning, run_store, runs
 from dunning.collection.despatch import Outbound
+from dunning.collection.planning import PageFacts
 from dunning.collection.rules import HeldBecause
 from dunning.events import due_work
 from dunning.kit.database import AWAY, Session
 from dunning.kit.faults import InjectedFault, faultpoint
 from dunning.kit.ids import RunId, TenantId
 from dunning.kit.logs import logger
-from dunning.ledger import ledgers
 from dunning.tenancy import service as tenancy
 from dunning_worker.world import World
 
@@ -60,21 +63,37 @@ async def _plan(world: World, tenant_id: TenantId, leased: asyncpg.Record) -> No
     async with world.database.transaction(tenant_id) as session:
         if leased["ledger_revision"] == 0:
             await runs.begin_planning(session, tenant_id=tenant_id, run=leased)
+        begun = await runs.run_of(session, tenant_id=tenant_id, run_id=run_id)
     await faultpoint("run_begun")
-    more = True
-    while more:
-        async with world.database.transaction(tenant_id) as session:
-            run = await run_store.keep_lease(session, tenant_id, run_id, token, "planning", world.settings.lease_seconds)
-            if run is None:
+    # The database reads the next page while this process decides the present one: both cores of a small machine are busy.
+    ahead = asyncio.create_task(_read_page(world, tenant_id, begun, begun["cursor_customer_id"]))
+    try:
+        while True:
+            page = await ahead
+            if page.found:
+                ahead = asyncio.create_task(_read_page(world, tenant_id, begun, page.found[-1].customer_id))
+            async with world.database.transaction(tenant_id) as session:
+                run = await run_store.keep_lease(session, tenant_id, run_id, token, "planning", world.settings.lease_seconds)
+                if run is None:
+                    return
+                tenant = await tenancy.tenant_of(session, tenant_id)
+                if page.found:
+                    await planning.plan_page(session, tenant, run, page)
+                else:
+                    await faultpoint("run_planned")
+                    await runs.finish_planning(session, tenancy.clock_of(tenant), tenant_id=tenant_id, run=run)
+                await faultpoint("run_page_written")
+            await faultpoint("run_page_planned")
+            if not page.found:
                 return
-            tenant = await tenancy.tenant_of(session, tenant_id)
-            ledger = await ledgers.ledger_of(session, tenant_id=tenant_id, ledger_id=run["ledger_id"])
-            more = await planning.plan_page(session, tenant, ledger, run, world.settings.run_page_customers)
-            if not more:
-                await faultpoint("run_planned")
-                await runs.finish_planning(session, tenancy.clock_of(tenant), tenant_id=tenant_id, run=run)
-            await faultpoint("run_page_written")
-        await faultpoint("run_page_planned")
+    finally:
+        ahead.cancel()
+        await asyncio.gather(ahead, return_exceptions=True)
+
+
+async def _read_page(world: World, tenant_id: TenantId, run: asyncpg.Record, after: UUID | None) -> PageFacts:
+    async with world.database.reading(tenant_id) as session:
+        return await planning.read_page(session, tenant_id, run, after, world.settings.run_page_customers)
 
 
 async def _carry_out(world: World, tenant_id: TenantId, leased: asyncpg.Record) -> None:
