@@ -29,7 +29,14 @@ MONDAY = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
 KEYRING = Keyring.parse("t1:" + "11" * 32)
 
 # The default renderer of tracebacks prints every local variable, which takes seconds.
-structlog.configure(processors=[structlog.contextvars.merge_contextvars, structlog.processors.add_log_level, structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)])
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.format_exc_info,
+        structlog.processors.JSONRenderer(default=str),
+    ]
+)
 
 hypothesis_settings.register_profile("short", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 hypothesis_settings.register_profile("full", parent=hypothesis_settings.get_profile("short"), max_examples=10_000)

@@ -27,9 +27,7 @@ def transactions_opened(path, source):
     if not path.startswith("src/dunning/") or path == "src/dunning/kit/database.py":
         return []
     names = {"transaction", "reading", "across_tenants"}
-    return [
-        f"{path}:{call.lineno} opens a transaction" for call in calls(source) if isinstance(call.func, ast.Attribute) and call.func.attr in names
-    ]
+    return [f"{path}:{call.lineno} opens a transaction" for call in calls(source) if isinstance(call.func, ast.Attribute) and call.func.attr in names]
 
 
 def tenantless_statements(path, source):
@@ -84,9 +82,7 @@ def foreign_imports_of_rules(path, source):
         found += [
             f"{path}:{node.lineno} imports {name}" for name in names if name.split(".")[0] not in sys.stdlib_module_names and not name.startswith("dunning.")
         ]
-        found += [
-            f"{path}:{node.lineno} imports {name}" for name in names if re.search(r"\.(store|service|database|tables)$|_store$", name)
-        ]
+        found += [f"{path}:{node.lineno} imports {name}" for name in names if re.search(r"\.(store|service|database|tables)$|_store$", name)]
         if isinstance(node, ast.AsyncFunctionDef | ast.Await):
             found.append(f"{path}:{node.lineno} awaits; then it is not a rule")
     return found

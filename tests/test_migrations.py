@@ -112,7 +112,9 @@ def test_every_migration_can_be_undone_and_done_again(postgres):
             command.downgrade(config, "-1")
         left = run_sql(postgres.superuser_url(name), "select tablename from pg_tables where schemaname = 'public' and tablename <> 'alembic_version'")
         assert left == []
-        assert run_sql(postgres.superuser_url(name), "select proname from pg_proc p join pg_namespace n on n.oid = p.pronamespace where nspname = 'public'") == []
+        assert (
+            run_sql(postgres.superuser_url(name), "select proname from pg_proc p join pg_namespace n on n.oid = p.pronamespace where nspname = 'public'") == []
+        )
         command.upgrade(config, "head")
         assert lines(postgres, name, STRUCTURE) | lines(postgres, name, GUARDS) == whole
 

@@ -79,7 +79,7 @@ def test_every_table_of_the_schema_is_a_tenants_or_known_to_be_none(postgres, sc
 
 @pytest.mark.parametrize("table", TENANT_TABLES)
 async def test_without_a_tenant_a_table_answers_with_an_error(as_app, table):
-    for statement in (f'select * from "{table}"', f'insert into "{table}" (tenant_id) values (\'{MINE}\')'):
+    for statement in (f'select * from "{table}"', f"insert into \"{table}\" (tenant_id) values ('{MINE}')"):
         with pytest.raises(asyncpg.PostgresError) as refused:
             await as_app.execute(statement)
         assert type(refused.value).__name__ in {"UndefinedObjectError", "InvalidTextRepresentationError"}
@@ -102,7 +102,7 @@ async def test_a_tenant_sees_its_own_rows_and_none_of_anothers(as_app, table):
 async def test_a_tenant_cannot_add_change_move_or_delete_a_row_of_anothers(as_app, table):
     transaction = await named(as_app, THEIRS)
     with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):
-        await as_app.execute(f'insert into "{table}" (tenant_id) values (\'{MINE}\')')
+        await as_app.execute(f"insert into \"{table}\" (tenant_id) values ('{MINE}')")
     await transaction.rollback()
     for statement in (
         f"update \"{table}\" set tenant_id = '{THEIRS}' where tenant_id = '{MINE}'",

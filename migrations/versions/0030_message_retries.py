@@ -26,9 +26,7 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("state in ('ready', 'retry_wait')"),
     )
-    op.create_index(
-        "message_ending_idx", "message", ["tenant_id", "valid_until"], unique=False, postgresql_where=sa.text("state in ('ready', 'retry_wait')")
-    )
+    op.create_index("message_ending_idx", "message", ["tenant_id", "valid_until"], unique=False, postgresql_where=sa.text("state in ('ready', 'retry_wait')"))
     op.create_index("message_recipient_idx", "message", ["tenant_id", "address_sha256", "message_id"], unique=False)
     op.alter_column("relay_rate", "minute", new_column_name="bucket_at")
     op.drop_constraint("relay_rate_pkey", "relay_rate", type_="primary")

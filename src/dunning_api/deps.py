@@ -161,9 +161,7 @@ def writes(scope: str, *, idempotent: bool = False) -> Any:
         bell: Bell = state.bell
         await bell.ring(session.rung)
 
-    async def open_idempotent(
-        request: Request, caller: Annotated[Caller, Depends(calling)], _key: str = idempotency.HEADER
-    ) -> AsyncIterator[Work]:
+    async def open_idempotent(request: Request, caller: Annotated[Caller, Depends(calling)], _key: str = idempotency.HEADER) -> AsyncIterator[Work]:
         async for work in open_writing(request, caller):
             yield work
 

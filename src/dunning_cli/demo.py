@@ -68,7 +68,7 @@ def show(settings: Settings, *, once: bool, as_json: bool, fresh: bool) -> None:
             if story is None:
                 story = _tell(stack, progress)
                 story.write(path)
-            claim_link = _open_a_claim(stack, story, progress)
+            claim_link = _open_a_claim(stack, progress)
             figures = _figures(stack, story)
             progress.stop()
             _say_where_to_look(out, stack, story, figures, claim_link)
@@ -208,7 +208,7 @@ def _dispute(api: ApiClient, ledger_id: str, customer: DemoCustomer) -> None:
         api.call("POST", "/holds", body={"scope": "item", "object_id": items[0]["item_id"], "reason": "dispute", "comment": "Two pallets arrived damaged."})
 
 
-def _open_a_claim(stack: Stack, story: Story, progress: Progress) -> str | None:
+def _open_a_claim(stack: Stack, progress: Progress) -> str | None:
     """Open one claim as its customer would: from the mail's link, with the answer that the mail does not hold."""
     step = progress.add_task("Opening a claim as its customer", total=1)
     by_mail = {c.email: c for c in demo_customers(DAYS)}

@@ -51,12 +51,7 @@ class Slot:
 
 def operations(document: dict[str, Any]) -> list[Operation]:
     """Return all operations in the document's order."""
-    return [
-        Operation(method, path, spec)
-        for path, methods in document["paths"].items()
-        for method, spec in methods.items()
-        if method in METHODS
-    ]
+    return [Operation(method, path, spec) for path, methods in document["paths"].items() for method, spec in methods.items() if method in METHODS]
 
 
 def resolved(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
@@ -89,7 +84,9 @@ def is_id(document: dict[str, Any], schema: dict[str, Any]) -> bool:
     return any(is_id(document, part) for part in parts)
 
 
-def body_slots(document: dict[str, Any], schema: dict[str, Any], way: tuple[str | int, ...] = (), depth: int = 0) -> Iterator[tuple[tuple[str | int, ...], str, bool]]:
+def body_slots(
+    document: dict[str, Any], schema: dict[str, Any], way: tuple[str | int, ...] = (), depth: int = 0
+) -> Iterator[tuple[tuple[str | int, ...], str, bool]]:
     """Yield the way to each id of a body, its name, and whether it stands in a list."""
     schema = resolved(document, schema)
     if depth > 8:

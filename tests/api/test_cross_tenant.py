@@ -227,7 +227,9 @@ async def faults_of(generator, ask, mine, theirs, chosen):
             where = f"{operation.name} {slot.place} {'.'.join(map(str, slot.way)) or slot.name}"
             if first != second:
                 faults.append(f"{where}: another's id answers {first}, an unknown one {second}")
-            elif foreign.status_code != STATE_FIRST.get((operation.name, slot.name), 404) and not (slot.place == "query" and foreign.status_code == 200 and not foreign.json().get("data")):
+            elif foreign.status_code != STATE_FIRST.get((operation.name, slot.name), 404) and not (
+                slot.place == "query" and foreign.status_code == 200 and not foreign.json().get("data")
+            ):
                 faults.append(f"{where}: answers {foreign.status_code} {foreign.text[:200]}")
     return faults, asked
 
@@ -262,9 +264,7 @@ async def test_no_read_shows_anything_of_the_twin(document, twins):
             continue
         method, path, options = generator.request(operation)
         wanted = [{}] + [
-            {p["name"]: texts[p["name"]]}
-            for p in operation.parameters
-            if p["in"] == "query" and p["name"] in texts and "date" not in json.dumps(p["schema"])
+            {p["name"]: texts[p["name"]]} for p in operation.parameters if p["in"] == "query" and p["name"] in texts and "date" not in json.dumps(p["schema"])
         ]
         for params in wanted:
             answer = await mine.api.request(method, path, **{**options, "params": {**options["params"], **params}})

@@ -92,7 +92,9 @@ async def test_the_same_key_with_another_body_is_refused(client, tenant):
     assert await effects(tenant) == 1
 
 
-@pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": ""}, {"Idempotency-Key": "short"}, {"Idempotency-Key": "with a space"}, {"Idempotency-Key": "x" * 201}])
+@pytest.mark.parametrize(
+    "headers", [{}, {"Idempotency-Key": ""}, {"Idempotency-Key": "short"}, {"Idempotency-Key": "with a space"}, {"Idempotency-Key": "x" * 201}]
+)
 async def test_a_request_without_a_usable_key_is_refused_before_anything_happens(client, tenant, headers):
     answer = await client.post("/effects", json={"text": "one"}, headers=headers)
     assert answer.status_code == 422
@@ -101,9 +103,7 @@ async def test_a_request_without_a_usable_key_is_refused_before_anything_happens
 
 
 async def test_a_twin_waits_for_the_first_and_gets_its_answer(client, tenant):
-    first, twin = await asyncio.gather(
-        *(client.post("/effects", json={"text": "one", "wait_seconds": 400}, headers=key()) for _ in range(2))
-    )
+    first, twin = await asyncio.gather(*(client.post("/effects", json={"text": "one", "wait_seconds": 400}, headers=key()) for _ in range(2)))
     assert (first.status_code, twin.status_code) == (201, 201)
     assert first.content == twin.content
     assert await effects(tenant) == 1

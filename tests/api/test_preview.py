@@ -90,7 +90,9 @@ async def test_publishing_a_scenario_names_the_open_items_it_concerns(sent):
     assert made["concerned"][0]["item_ids"] == [str(reached)]
     await twin.ask("PATCH", path, {"steps": [earlier, {**steps[0], "code": "01b"}]})
     gone = await twin.ask("POST", f"{path}/publish")
-    assert [(c["kind"], c["reached"], c["counts_as"]) for c in gone["concerned"]] == [("code_gone", "01", None)], "in the version in which it was completed, nothing lay below"
+    assert [(c["kind"], c["reached"], c["counts_as"]) for c in gone["concerned"]] == [("code_gone", "01", None)], (
+        "in the version in which it was completed, nothing lay below"
+    )
 
 
 async def test_publishing_a_scenario_has_its_ledgers_planned_again(sent):
@@ -102,5 +104,9 @@ async def test_publishing_a_scenario_has_its_ledgers_planned_again(sent):
     await twin.ask("PATCH", f"/scenarios/{twin.ids['scenario']}", {"spacing_days": 2})
     await twin.ask("POST", f"/scenarios/{twin.ids['scenario']}/publish")
     assert await twin.tenant.value(ledger) == before + 1
-    other = await twin.ask("POST", "/scenarios", {"code": f"s{new_id().hex[-6:]}", "name": "Unused", "steps": (await twin.ask("GET", f"/scenarios/{twin.ids['scenario']}"))["draft"]["steps"]})
+    other = await twin.ask(
+        "POST",
+        "/scenarios",
+        {"code": f"s{new_id().hex[-6:]}", "name": "Unused", "steps": (await twin.ask("GET", f"/scenarios/{twin.ids['scenario']}"))["draft"]["steps"]},
+    )
     assert (await twin.ask("POST", f"/scenarios/{other['scenario_id']}/publish"))["ledgers_planned_again"] == 0

@@ -100,7 +100,9 @@ async def test_a_lock_that_is_not_to_be_had_in_time_asks_to_repeat(client, tenan
     assert answer.headers["retry-after"]
 
 
-@pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b'"text"', b"[]", b"null", b'{"name": "\\u0000"}', b'{"name": "\\ud800"}', b'{"name": 1e999}', b"[" * 5000])
+@pytest.mark.parametrize(
+    "content", [b"{", b"\xff\xfe", b'"text"', b"[]", b"null", b'{"name": "\\u0000"}', b'{"name": "\\ud800"}', b'{"name": 1e999}', b"[" * 5000]
+)
 async def test_a_body_that_cannot_be_read_is_malformed_and_names_its_place(client, content):
     answer = await client.patch("/v1/tenant", content=content, headers={"Content-Type": "application/json"})
     assert answer.status_code in {400, 422}, answer.text

@@ -31,7 +31,6 @@ schema = schemathesis.openapi.from_dict(DOCUMENT)
 schema.config.phases.coverage.enabled = FULL
 
 
-
 @schemathesis.serializer("application/x-ndjson", "text/csv")
 def as_lines(_context, value):
     """Send the body of an import as the text it is."""

@@ -6,6 +6,7 @@ import asyncio
 import datetime as dt
 import os
 import random
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
@@ -200,14 +201,17 @@ async def race(stage: Stage, verdict: Verdict, rolls: random.Random) -> tuple[in
     # A payment uses two connections of the pool's sixteen.
     at_once = asyncio.Semaphore(4)
 
+    # How long a payment takes depends on the machine; the offsets are drawn around it, so that both orders happen everywhere.
+    took = 0.03
+
     async def pay(customer_id: object) -> None:
-        await asyncio.sleep(rolls.random() * 0.03)
+        await asyncio.sleep(rolls.random() * took)
         async with stage.tenant.database.transaction(stage.tenant_id) as session:
             await stage.pay_in(session, "100.00", customer=str(names[customer_id]))
             paid[customer_id] = await session.value("select clock_timestamp()")
 
     async def send(row: dict[str, object]) -> None:
-        await asyncio.sleep(rolls.random() * 0.06)
+        await asyncio.sleep(rolls.random() * took * 3)
         ids: Any = {name: row[name] for name in ("message_id", "ledger_id", "customer_id", "action_id", "claim_id")}
         message = OutgoingMessage(
             tenant_id=stage.tenant_id, **ids, notice="main", channel="email", recipient_key="x", audience="customer", is_primary=True, is_copy=False,
@@ -222,9 +226,12 @@ async def race(stage: Stage, verdict: Verdict, rolls: random.Random) -> tuple[in
         async with at_once:
             await asyncio.gather(pay(row["customer_id"]), send(row))
 
-    await asyncio.gather(*(both(row) for row in messages))
+    began = time.monotonic()
+    await pay(messages[0]["customer_id"])
+    took = max(time.monotonic() - began, 0.01)
+    await asyncio.gather(*(both(row) for row in messages[1:]))
     wrong = [customer for customer, at in sent.items() if paid[customer] < at]
-    return len(messages), len(sent), len(wrong)
+    return len(messages) - 1, len(sent), len(wrong)
 
 
 @pytest.mark.parametrize(("verdict", "catches"), [(fence, False), (no_fence, True)], ids=["fence", "control without a lock"])
@@ -237,7 +244,7 @@ async def test_nobody_who_paid_before_the_fence_is_reminded(stage: Stage, verdic
     await stage.launch(commit_at_once=True)
     races, sends, wrong = await race(stage, verdict, random.Random(5))
     print(f"races {races}, sent {sends}, sent although paid {wrong}, seed 5")
-    assert races == RACES
+    assert races == RACES - 1
     assert sends > 0
     assert (wrong > 0) == catches
 

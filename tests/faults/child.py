@@ -98,7 +98,12 @@ async def _dispatch(orders: Orders) -> None:
     faults.set_plan(orders.plan)
     database = await Database.connect(orders.url, size=4, name="child")
     settings: dict[str, Any] = {"lease_seconds": orders.lease_seconds, "evidence_window_seconds": orders.evidence_window_seconds}
-    world = world_with(database, SimplePorts(), smtp_to(orders.relay_port, reply_seconds=orders.reply_seconds, rate=orders.rate, window_seconds=orders.window_seconds), **settings)
+    world = world_with(
+        database,
+        SimplePorts(),
+        smtp_to(orders.relay_port, reply_seconds=orders.reply_seconds, rate=orders.rate, window_seconds=orders.window_seconds),
+        **settings,
+    )
     dispatcher = Dispatcher(world)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, dispatcher.stopping.set)
     while not dispatcher.stopping.is_set():

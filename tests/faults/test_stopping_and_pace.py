@@ -98,12 +98,8 @@ async def test_no_domain_gets_more_than_its_rate_in_any_window_over_all_workers(
         tenant = await make_tenant(database, mode="live")
         async with Relay(by_local_part) as relay:
             async with database.transaction(tenant.tenant_id) as session:
-                await queue(
-                    session, await lay_ground(session, tenant.tenant_id), [f"ok.{n}@d{n % 3}.example" for n in range(36)], relay="smtp"
-                )
-            children = [
-                start(Orders(postgres.app_url(), tenant.tenant_id, relay.port, reply_seconds=5, rate=limit, window_seconds=window)) for _ in range(2)
-            ]
+                await queue(session, await lay_ground(session, tenant.tenant_id), [f"ok.{n}@d{n % 3}.example" for n in range(36)], relay="smtp")
+            children = [start(Orders(postgres.app_url(), tenant.tenant_id, relay.port, reply_seconds=5, rate=limit, window_seconds=window)) for _ in range(2)]
             assert [await ended(child) for child in children] == [0, 0]
             assert len(relay.accepted) == 36
             most = 0

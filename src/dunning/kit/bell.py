@@ -65,9 +65,7 @@ class ArqBell:
     """A bell over Redis or Valkey. While the server is away, rings cost nothing and are forgotten."""
 
     def __init__(self, url: str) -> None:
-        self._redis: ArqRedis = ArqRedis.from_url(
-            url, socket_timeout=RING_TIMEOUT_SECONDS, socket_connect_timeout=RING_TIMEOUT_SECONDS
-        )
+        self._redis: ArqRedis = ArqRedis.from_url(url, socket_timeout=RING_TIMEOUT_SECONDS, socket_connect_timeout=RING_TIMEOUT_SECONDS)
         self._redis.job_serializer = write_job
         self._redis.job_deserializer = read_job
         self._redis.default_queue_name = QUEUE

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from datetime import date, datetime
@@ -165,6 +165,8 @@ class Database:
 
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
         self._pool = pool
+        self.committed: Callable[[set[str]], None] | None = None
+        """Told, after each commit, which kinds of work its transaction made due."""
 
     @classmethod
     async def connect(cls, url: str, *, size: int = 8, name: str = "dunning") -> Database:
@@ -189,7 +191,10 @@ class Database:
     async def transaction(self, tenant_id: TenantId) -> AsyncIterator[Session]:
         """Open a writing transaction of one tenant; commit when the block ends, roll back when it raises."""
         async with self._open(tenant_id, "begin") as connection:
-            yield Session(connection, tenant_id)
+            session = Session(connection, tenant_id)
+            yield session
+        if session.rung and self.committed is not None:
+            self.committed(session.rung)
 
     @asynccontextmanager
     async def reading(self, tenant_id: TenantId) -> AsyncIterator[ReadSession]:

@@ -26,7 +26,7 @@ _CODES_BY_EXPONENT = {
 _EXPONENTS = {code: exponent for exponent, codes in _CODES_BY_EXPONENT.items() for code in codes.split()}
 CURRENCIES: frozenset[str] = frozenset(_EXPONENTS)
 
-_AMOUNT = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,4})?")
+_AMOUNT = re.compile(r"-?[0-9]{1,16}(\.[0-9]{1,4})?")
 MINOR_MAX = 10**15
 """Largest amount of one document or receipt, in minor units: well inside int8, so that sums stay inside it too."""
 

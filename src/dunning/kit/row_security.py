@@ -29,9 +29,7 @@ def guard_statements(table: str, app_role: str, *, append_only: bool) -> list[st
         f'grant {rights} on "{table}" to {app_role}',
     ]
     if append_only:
-        statements.append(
-            f'create trigger append_only before update or delete on "{table}" for each row execute function refuse_change()'
-        )
+        statements.append(f'create trigger append_only before update or delete on "{table}" for each row execute function refuse_change()')
     return statements
 
 

@@ -22,14 +22,10 @@ class Settings(BaseSettings):
     owner_database_url: str | None = Field(
         default=None, description="URL of the owner role, needed by `migrate` and `roles` only. Unset: the embedded server's."
     )
-    redis_url: str | None = Field(
-        default=None, description="Redis or Valkey URL of the doorbell. Unset: embedded. Losing it costs at most one poll interval."
-    )
+    redis_url: str | None = Field(default=None, description="Redis or Valkey URL of the doorbell. Unset: embedded. Losing it costs at most one poll interval.")
     app_role: str = Field(default="dunning_app", description="Name of the database role that serves; migrations grant to it. It must own nothing.")
     data_dir: Path = Field(default=Path(".dunning"), description="Folder of the embedded servers, the mail catcher and generated keys. Survives restarts.")
-    database_pool: int = Field(
-        default=8, ge=2, le=64, description="Connections of one process. More than 10 makes reads slower; add processes instead."
-    )
+    database_pool: int = Field(default=8, ge=2, le=64, description="Connections of one process. More than 10 makes reads slower; add processes instead.")
 
     host: str = Field(default="127.0.0.1", description="Address on which the API listens.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port of the API; 0 takes a free one.")
@@ -53,12 +49,18 @@ class Settings(BaseSettings):
     smtp_connections: int = Field(default=8, ge=1, le=100, description="Connections kept open to the relay by one worker.")
     smtp_mails_per_connection: int = Field(default=200, ge=1, description="Mails after which a connection is replaced.")
     smtp_rate_per_domain: int = Field(
-        default=30, ge=0, description="Mails a minute to one recipient domain through the relay, over all workers; 0 is no limit. Too many make providers refuse."
+        default=30,
+        ge=0,
+        description="Mails a minute to one recipient domain through the relay, over all workers; 0 is no limit. Too many make providers refuse.",
     )
     smtp_reply_timeout_seconds: float = Field(
-        default=600.0, gt=0, description="How long the final reply of the relay is awaited (RFC 5321 4.5.3.2.6 asks for 10 minutes). Shorter makes more `uncertain` messages."
+        default=600.0,
+        gt=0,
+        description="How long the final reply of the relay is awaited (RFC 5321 4.5.3.2.6 asks for 10 minutes). Shorter makes more `uncertain` messages.",
     )
-    sink_host: str | None = Field(default=None, description="Mail server of test-mode tenants, such as the mail catcher. Unset: their mails are taken and dropped.")
+    sink_host: str | None = Field(
+        default=None, description="Mail server of test-mode tenants, such as the mail catcher. Unset: their mails are taken and dropped."
+    )
     sink_port: int = Field(default=1025, ge=1, le=65535, description="Its port.")
     evidence_window_seconds: int = Field(
         default=1800, ge=1, description="How long a message whose reply was lost is `uncertain` before it is `held` for a person."
@@ -76,4 +78,6 @@ class Settings(BaseSettings):
     idempotency_days: int = Field(default=30, ge=1, description="Days for which the answer to an Idempotency-Key is repeated.")
     inputs_kept_days: int = Field(default=90, ge=1, description="Days for which the inputs of a run's decisions are kept, so that it can be verified.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least severe event that is logged, as JSON on standard error.")
-    test_faults: str | None = Field(default=None, description="Fault plan of the test suite (name=raise|delay|kill|stop, …). Never set it in production; doctor complains.")
+    test_faults: str | None = Field(
+        default=None, description="Fault plan of the test suite (name=raise|delay|kill|stop, …). Never set it in production; doctor complains."
+    )

@@ -28,6 +28,19 @@ async def lock_customers(session: Session, tenant_id: TenantId, customer_ids: Co
         )
 
 
+async def lock_customers_named(session: Session, tenant_id: TenantId, ledger_id: LedgerId, external_ids: Collection[str]) -> None:
+    """Lock the state rows of the customers of a ledger with these external ids, in the same order; unknown ones are passed over."""
+    if external_ids:
+        await session.execute(
+            """select 1 from customer_state where tenant_id = $1 and customer_id in (
+                 select customer_id from customer where tenant_id = $1 and ledger_id = $2 and external_id = any ($3::text[]))
+               order by customer_id for no key update""",
+            tenant_id,
+            ledger_id,
+            list(external_ids),
+        )
+
+
 async def facts_changed(session: Session, tenant_id: TenantId, customer_ids: Collection[CustomerId], today: dt.date) -> None:
     """Raise the facts version of some customers and have them planned again today. Each call raises it once more."""
     if customer_ids:

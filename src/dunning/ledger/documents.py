@@ -27,30 +27,34 @@ from dunning.ledger.rules import direction_of
 from dunning.ledger.stated_documents import ERP, FixedForDocument, Restated, document_values, new_item, opening_of
 
 
-async def put_documents(session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, ledger: Ledger, rows: Sequence[DocumentRow]) -> list[RowOutcome]:
+async def put_documents(
+    session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, ledger: Ledger, rows: Sequence[DocumentRow], customers_locked: bool = False
+) -> list[RowOutcome]:
     """Create or change documents by their external ids and say for each what became of it.
 
-    Unchanged ones touch nothing. One that names an unknown customer, or corrects an unknown invoice, is parked. Raises `OverAllocated` or a
+    `customers_locked` says that the caller has locked the customers that the rows name. Unchanged ones touch nothing. One that names an unknown customer, or corrects an unknown invoice, is parked. Raises `OverAllocated` or a
     violation of uniqueness when rows of one call contradict one another; then state them one at a time.
     """
     answers: list[RowOutcome] = [RowOutcome("unchanged")] * len(rows)
     for positions in passes([row.external_id for row in rows]):
-        found = await _put_distinct(session, clock, tenant_id, actor, ledger, [rows[p] for p in positions])
+        found = await _put_distinct(session, clock, tenant_id, actor, ledger, [rows[p] for p in positions], locked=customers_locked)
         for position, answer in zip(positions, found, strict=True):
             answers[position] = answer
     return answers
 
 
-async def _put_distinct(session: Session, clock: Clock, tenant_id: TenantId, actor: str, ledger: Ledger, rows: Sequence[DocumentRow]) -> list[RowOutcome]:
+async def _put_distinct(
+    session: Session, clock: Clock, tenant_id: TenantId, actor: str, ledger: Ledger, rows: Sequence[DocumentRow], *, locked: bool
+) -> list[RowOutcome]:
     today = local_date(clock.now(), ledger.time_zone)
     hashes = [content_hash(row) for row in rows]
     customers = await progress_of_customers(session, tenant_id, ledger.ledger_id, sorted({row.customer_external_id for row in rows}))
     known = await document_store.known_documents(session, tenant_id, ledger.ledger_id, [row.external_id for row in rows])
     moved = [n for n, row in enumerate(rows) if row.external_id not in known or known[row.external_id].content_sha256 != hashes[n]]
-    to_lock = {customers[rows[n].customer_external_id].customer_id for n in moved if rows[n].customer_external_id in customers}
-    to_lock |= {CustomerId(known[rows[n].external_id].customer_id) for n in moved if rows[n].external_id in known}
-    await lock_customers(session, tenant_id, to_lock)
-    if moved:
+    if moved and not locked:
+        to_lock = {customers[rows[n].customer_external_id].customer_id for n in moved if rows[n].customer_external_id in customers}
+        to_lock |= {CustomerId(known[rows[n].external_id].customer_id) for n in moved if rows[n].external_id in known}
+        await lock_customers(session, tenant_id, to_lock)
         # What was read before the lock may have been changed by the transaction that held it.
         known |= await document_store.known_documents(session, tenant_id, ledger.ledger_id, [rows[n].external_id for n in moved])
     correcting = sorted({rows[n].corrects_external_id or "" for n in moved} - {""})

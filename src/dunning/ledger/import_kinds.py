@@ -28,7 +28,7 @@ async def _apply_customers(session: Session, clock: Clock, *, tenant_id: TenantI
 
 
 async def _apply_documents(session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, ledger: Ledger, rows: Sequence[Any]) -> list[RowOutcome]:
-    return await documents.put_documents(session, clock, tenant_id=tenant_id, actor=actor, ledger=ledger, rows=rows)
+    return await documents.put_documents(session, clock, tenant_id=tenant_id, actor=actor, ledger=ledger, rows=rows, customers_locked=True)
 
 
 async def _apply_holds(session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, ledger: Ledger, rows: Sequence[Any]) -> list[RowOutcome]:

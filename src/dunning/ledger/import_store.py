@@ -133,8 +133,27 @@ async def set_counts(session: Session, tenant_id: TenantId, import_id: ImportId,
 
 
 async def insert_rows(session: Session, tenant_id: TenantId, ledger_id: LedgerId, import_id: ImportId, rows: Sequence[RowRecord]) -> None:
-    """Insert what became of rows."""
-    if rows:
+    """Insert what became of rows: those of which there is nothing to say but their outcome in one short statement an outcome."""
+    plain: dict[tuple[str, str], list[RowRecord]] = {}
+    told: list[RowRecord] = []
+    for row in rows:
+        if row.message is None and row.content is None and row.raw is None:
+            plain.setdefault((row.kind, row.outcome), []).append(row)
+        else:
+            told.append(row)
+    for (kind, outcome), some in plain.items():
+        await session.execute(
+            """insert into import_row (tenant_id, ledger_id, import_id, kind, outcome, row_no, external_id)
+               select $1, $2, $3, $4, $5, r.* from unnest($6::bigint[], $7::text[]) as r""",
+            tenant_id,
+            ledger_id,
+            import_id,
+            kind,
+            outcome,
+            [row.row_no for row in some],
+            [row.external_id for row in some],
+        )
+    if told:
         await session.execute(
             """insert into import_row (tenant_id, ledger_id, import_id, row_no, kind, external_id, content, raw, outcome, field, message, waits_for)
                select $1, $2, $3, r.* from unnest($4::bigint[], $5::text[], $6::text[], $7::jsonb[], $8::text[], $9::text[], $10::text[], $11::text[],
@@ -142,7 +161,7 @@ async def insert_rows(session: Session, tenant_id: TenantId, ledger_id: LedgerId
             tenant_id,
             ledger_id,
             import_id,
-            *zip(*rows, strict=True),
+            *zip(*told, strict=True),
         )
 
 

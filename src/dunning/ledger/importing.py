@@ -20,8 +20,8 @@ from dunning.kit.database import Session
 from dunning.kit.errors import DunningError
 from dunning.kit.ids import CustomerId, ImportId, TenantId
 from dunning.kit.money import format_minor
-from dunning.ledger import customer_store, document_store, entries, import_store, ledger_store, ledgers
-from dunning.ledger.customer_state import facts_changed, lock_customers
+from dunning.ledger import document_store, entries, import_store, ledger_store, ledgers
+from dunning.ledger.customer_state import facts_changed, lock_customers, lock_customers_named
 from dunning.ledger.entries import NewEntry
 from dunning.ledger.import_files import FileRow, FileShape, KindOfRow, WrongShape, read_rows, storable
 from dunning.ledger.import_store import Import, RowRecord
@@ -133,8 +133,7 @@ async def apply_rows(
 async def _lock_named(session: Session, tenant_id: TenantId, ledger: Ledger, stated: Iterable[Any]) -> None:
     """Lock all customers that rows name at once: the kinds of a batch are applied one after another, and locks are taken in one order only."""
     named = {getattr(one, "customer_external_id", None) or (one.external_id if isinstance(one, CustomerRow) else None) for one in stated}
-    known = await customer_store.ids_of(session, tenant_id, ledger.ledger_id, sorted(name for name in named if name is not None))
-    await lock_customers(session, tenant_id, known.values())
+    await lock_customers_named(session, tenant_id, ledger.ledger_id, sorted(name for name in named if name is not None))
 
 
 async def _apply(

@@ -335,3 +335,14 @@ async def policy_refusals(session: ReadSession, tenant_id: TenantId, relay: str,
         within_seconds,
     )
     return count
+
+
+async def has_open(session: ReadSession, tenant_id: TenantId) -> bool:
+    """Tell whether a message of the tenant may still move by itself; one that waits for a person does not."""
+    return bool(
+        await session.value(
+            """select exists (select 1 from message where tenant_id = $1 and state in ('ready', 'retry_wait'))
+                   or exists (select 1 from message where tenant_id = $1 and state in ('leased', 'committing', 'uncertain'))""",
+            tenant_id,
+        )
+    )

@@ -78,9 +78,7 @@ async def get_action(action_id: UUID, work: Annotated[Work, reads()]) -> ActionW
 @router.post("/actions/{action_id}/approve", summary="Approve an action", responses=problems(404, 409))
 async def approve_action(action_id: UUID, work: Annotated[Work, writes("send", idempotent=True)]) -> ActionWithParts:
     """Let an action go that waits for approval, or send a notice that is in manual mode. Facts are looked at again: settled and held items drop out, and with none left the action is cancelled. One that was put off goes on its day."""
-    await actions.approve_action(
-        work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, action_id=ActionId(action_id), outbound=_outbound(work)
-    )
+    await actions.approve_action(work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, action_id=ActionId(action_id), outbound=_outbound(work))
     return await _whole(work, action_id)
 
 
@@ -136,9 +134,7 @@ async def complete_action(action_id: UUID, body: Completion, work: Annotated[Wor
 @router.post("/actions/{action_id}/retry", summary="Try a failed action again", responses=problems(404, 409))
 async def retry_action(action_id: UUID, work: Annotated[Work, writes("collection:write")]) -> ActionWithParts:
     """Close the task of an action whose message did not arrive and free its items, so that the next run plans and sends anew."""
-    await actions.retry_action(
-        work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, action_id=ActionId(action_id), outbound=_outbound(work)
-    )
+    await actions.retry_action(work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, action_id=ActionId(action_id), outbound=_outbound(work))
     return await _whole(work, action_id)
 
 

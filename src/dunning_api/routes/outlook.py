@@ -79,9 +79,7 @@ async def get_forewarning(
 
 
 @router.get("/customers/{customer_id}/timeline", summary="Everything that happened about a customer", responses=problems(404))
-async def get_timeline(
-    customer_id: UUID, work: Annotated[Work, reads()], limit: paging.Limit = 100, cursor: paging.Cursor = None
-) -> Page[TimelineEntry]:
+async def get_timeline(customer_id: UUID, work: Annotated[Work, reads()], limit: paging.Limit = 100, cursor: paging.Cursor = None) -> Page[TimelineEntry]:
     """List actions, notes and other activities, messages, receipts and readings about a customer in one order, newest first."""
     key = paging.unseal(work.keyring, "timeline", cursor, 1)
     rows = await history.timeline(

@@ -40,9 +40,7 @@ async def list_suppressions(
 ) -> Page[SuppressionOut]:
     """List addresses to which nothing is sent. They are kept as digests; `address` finds one by its text."""
     key = paging.unseal(work.keyring, "suppressions", cursor, 1)
-    found = await suppressions.suppressions_after(
-        work.session, tenant_id=work.tenant_id, after=key[0] if key else None, limit=limit + 1, address=address
-    )
+    found = await suppressions.suppressions_after(work.session, tenant_id=work.tenant_id, after=key[0] if key else None, limit=limit + 1, address=address)
     more = paging.seal(work.keyring, "suppressions", found[limit - 1].key) if len(found) > limit else None
     return Page(data=[SuppressionOut.of(one) for one in found[:limit]], next_cursor=more)
 

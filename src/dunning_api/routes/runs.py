@@ -56,9 +56,7 @@ async def list_runs(
 ) -> Page[RunOut]:
     """List runs, newest first."""
     key = paging.unseal(work.keyring, "runs", cursor, 1)
-    rows = await runs.runs_before(
-        work.session, tenant_id=work.tenant_id, before=UUID(key[0]) if key else None, limit=limit + 1, ledger_id=ledger, state=state
-    )
+    rows = await runs.runs_before(work.session, tenant_id=work.tenant_id, before=UUID(key[0]) if key else None, limit=limit + 1, ledger_id=ledger, state=state)
     more = paging.seal(work.keyring, "runs", rows[limit - 1]["run_id"]) if len(rows) > limit else None
     return Page(data=[RunOut.of(row) for row in rows[:limit]], next_cursor=more)
 
@@ -94,9 +92,7 @@ async def list_run_customers(
 
 
 @router.patch("/runs/{run_id}/customers/{customer_id}", summary="Take a customer out of a proposal", responses=problems(404, 409))
-async def update_run_customer(
-    run_id: UUID, customer_id: UUID, body: RunCustomerUpdate, work: Annotated[Work, writes("collection:write")]
-) -> RunCustomerOut:
+async def update_run_customer(run_id: UUID, customer_id: UUID, body: RunCustomerUpdate, work: Annotated[Work, writes("collection:write")]) -> RunCustomerOut:
     """Leave a customer out of a proposal, or take it back in. A nightly run that replaces the proposal keeps the exclusion."""
     row = await runs.exclude_customer(
         work.session,

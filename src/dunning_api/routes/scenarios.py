@@ -24,7 +24,9 @@ router = Router(tags=["scenarios"])
 PORTS = Ports(templates=PublishedTemplates(), places=places_in_scenario)
 
 Version = Annotated[int, Path(ge=1, le=2**31 - 1, description="Number of a published version.")]
-ShippedCode = Annotated[str, Path(max_length=63, description="`claims` (six phases), `reminder` (one repeated reminder) or `recovery` (up to counsel).", examples=["claims"])]
+ShippedCode = Annotated[
+    str, Path(max_length=63, description="`claims` (six phases), `reminder` (one repeated reminder) or `recovery` (up to counsel).", examples=["claims"])
+]
 
 
 @router.post("/scenarios", status_code=201, summary="Create a scenario", responses=problems(409))
@@ -44,9 +46,7 @@ async def list_scenarios(
 ) -> Page[ScenarioOut]:
     """List scenarios in the order of their creation."""
     after = paging.unseal(work.keyring, "scenarios", cursor, 1)
-    found = await scenarios.scenarios_after(
-        work.session, tenant_id=work.tenant_id, code=code, after=UUID(after[0]) if after else None, limit=limit + 1
-    )
+    found = await scenarios.scenarios_after(work.session, tenant_id=work.tenant_id, code=code, after=UUID(after[0]) if after else None, limit=limit + 1)
     more = paging.seal(work.keyring, "scenarios", found[limit - 1].scenario_id) if len(found) > limit else None
     return Page(data=[ScenarioOut.of(stored) for stored in found[:limit]], next_cursor=more)
 
@@ -86,9 +86,7 @@ async def lint_scenario(scenario_id: UUID, work: Annotated[Work, reads()]) -> Fi
 @router.post("/scenarios/{scenario_id}/publish", summary="Publish a draft", responses=problems(404))
 async def publish_scenario(scenario_id: UUID, work: Annotated[Work, writes("scenarios:write")]) -> PublicationOut:
     """Publish the draft as the next version, frozen with the versions of its templates. Errors are listed all at once (422). The answer says which open items are concerned. Publishing an unchanged draft makes no new version."""
-    made = await scenarios.publish_scenario(
-        work.session, work.clock, PORTS, tenant_id=work.tenant_id, actor=work.actor, scenario_id=ScenarioId(scenario_id)
-    )
+    made = await scenarios.publish_scenario(work.session, work.clock, PORTS, tenant_id=work.tenant_id, actor=work.actor, scenario_id=ScenarioId(scenario_id))
     return PublicationOut.of(made)
 
 
@@ -109,9 +107,7 @@ async def list_scenario_versions(
 @router.get("/scenarios/{scenario_id}/versions/{version}", summary="Read a published version", responses=problems(404))
 async def get_scenario_version(scenario_id: UUID, version: Version, work: Annotated[Work, reads()]) -> ScenarioVersionOut:
     """Return one published version as it was published."""
-    return ScenarioVersionOut.of(
-        await scenarios.version_of(work.session, tenant_id=work.tenant_id, scenario_id=ScenarioId(scenario_id), version=version)
-    )
+    return ScenarioVersionOut.of(await scenarios.version_of(work.session, tenant_id=work.tenant_id, scenario_id=ScenarioId(scenario_id), version=version))
 
 
 @router.get("/scenarios/{scenario_id}/content", summary="Export a scenario as code", responses=problems(404))
@@ -124,7 +120,12 @@ async def export_scenario(
     return await scenarios.content_of(work.session, tenant_id=work.tenant_id, scenario_id=ScenarioId(scenario_id), version=version)
 
 
-@router.post("/scenarios/shipped/{code}", status_code=201, summary="Install a shipped scenario", responses={200: {"model": ScenarioOut, "description": "It was there already and was left as it is."}, **problems(404)})
+@router.post(
+    "/scenarios/shipped/{code}",
+    status_code=201,
+    summary="Install a shipped scenario",
+    responses={200: {"model": ScenarioOut, "description": "It was there already and was left as it is."}, **problems(404)},
+)
 async def install_shipped_scenario(code: ShippedCode, work: Annotated[Work, writes("scenarios:write")], response: Response) -> ScenarioOut:
     """Create a copy of a scenario that comes with the product, with its templates in the tenant's languages, and publish it. A scenario or template of the same code is left as it is (200)."""
     stored, is_new = await scenarios.install_shipped_scenario(work.session, work.clock, PORTS, tenant_id=work.tenant_id, actor=work.actor, code=code)

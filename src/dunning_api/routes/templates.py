@@ -64,9 +64,7 @@ async def list_templates(
 ) -> Page[TemplateOut]:
     """List templates in the order of their creation."""
     after = paging.unseal(work.keyring, "templates", cursor, 1)
-    found = await templates.templates_after(
-        work.session, tenant_id=work.tenant_id, code=code, after=UUID(after[0]) if after else None, limit=limit + 1
-    )
+    found = await templates.templates_after(work.session, tenant_id=work.tenant_id, code=code, after=UUID(after[0]) if after else None, limit=limit + 1)
     more = paging.seal(work.keyring, "templates", found[limit - 1].template_id) if len(found) > limit else None
     return Page(data=[TemplateOut.of(stored) for stored in found[:limit]], next_cursor=more)
 
@@ -107,9 +105,7 @@ async def check_template(template_id: UUID, work: Annotated[Work, reads()]) -> I
 @router.post("/templates/{template_id}/publish", summary="Publish a draft", responses=problems(404))
 async def publish_template(template_id: UUID, work: Annotated[Work, writes("scenarios:write")]) -> TemplatePublicationOut:
     """Publish the draft as the next version. Every fault is listed with language, part and line (422). Scenarios use the new version once they are published again; the answer names them. Publishing an unchanged draft makes no new version."""
-    made = await templates.publish_template(
-        work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, template_id=TemplateId(template_id)
-    )
+    made = await templates.publish_template(work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, template_id=TemplateId(template_id))
     return TemplatePublicationOut.of(made)
 
 
@@ -130,9 +126,7 @@ async def list_template_versions(
 @router.get("/templates/{template_id}/versions/{version}", summary="Read a published version", responses=problems(404))
 async def get_template_version(template_id: UUID, version: Version, work: Annotated[Work, reads()]) -> TemplateVersionOut:
     """Return one published version as it was published."""
-    return TemplateVersionOut.of(
-        await templates.version_of(work.session, tenant_id=work.tenant_id, template_id=TemplateId(template_id), version=version)
-    )
+    return TemplateVersionOut.of(await templates.version_of(work.session, tenant_id=work.tenant_id, template_id=TemplateId(template_id), version=version))
 
 
 @router.post("/templates/{template_id}/preview", summary="Look at a mail before it goes", responses=problems(404, 409))
@@ -157,7 +151,12 @@ async def preview_template(template_id: UUID, body: PreviewCreate, work: Annotat
     return PreviewOut.of(made)
 
 
-@router.post("/templates/shipped/{code}", status_code=201, summary="Install a shipped template", responses={200: {"model": TemplateOut, "description": "It was there already and was left as it is."}, **problems(404)})
+@router.post(
+    "/templates/shipped/{code}",
+    status_code=201,
+    summary="Install a shipped template",
+    responses={200: {"model": TemplateOut, "description": "It was there already and was left as it is."}, **problems(404)},
+)
 async def install_shipped_template(code: ShippedCode, work: Annotated[Work, writes("scenarios:write")], response: Response) -> TemplateOut:
     """Create a copy of a template that comes with the product in the tenant's languages, and publish it. A template of the same code is left as it is (200)."""
     stored, is_new = await templates.install_shipped_template(work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, code=code)

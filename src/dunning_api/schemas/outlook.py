@@ -118,9 +118,7 @@ class ExplanationOut(Output):
             candidate_step=found.candidate_step,
             repeat_no=found.repeat_no,
             passed_over=[PassedStep(step_code=code, reason=reason.value) for code, reason in found.passed],
-            conditions=[
-                ConditionOut(code=c.code, inputs=_dated(c.inputs), first_day=_date(c.day), met=c.met) for c in found.conditions
-            ],
+            conditions=[ConditionOut(code=c.code, inputs=_dated(c.inputs), first_day=_date(c.day), met=c.met) for c in found.conditions],
             blockers=[code.value for code in found.blockers],
             may_be_dunned=not found.blockers,
             first_day=_date(found.first_day),

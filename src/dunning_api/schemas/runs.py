@@ -35,7 +35,9 @@ class RunLaunch(Input):
         bool, Field(description="Let it go out by itself once planned, where the ledger's run mode, freshness and breakers allow. Needs the scope `send`.")
     ] = False
     content_mode: Annotated[ContentMode | None, Field(description="What the mails of this run hold; wins over the steps'.")] = None
-    filter: Annotated[RunFilter | None, Field(description="Only some customers; those are looked at even where nothing is due, so that reasons are told.")] = None
+    filter: Annotated[RunFilter | None, Field(description="Only some customers; those are looked at even where nothing is due, so that reasons are told.")] = (
+        None
+    )
 
 
 class RunCounts(Output):
@@ -156,8 +158,7 @@ class PlannedAction(Output):
             mode=mode,
             document_id=document_id,
             rows=[
-                PlannedRow(item_id=r[0], step_code=r[3], repeat_no=r[4], open=MoneyOut.of(r[7], r[5]), net=MoneyOut.of(r[6], r[5]), not_due=r[8])
-                for r in rows
+                PlannedRow(item_id=r[0], step_code=r[3], repeat_no=r[4], open=MoneyOut.of(r[7], r[5]), net=MoneyOut.of(r[6], r[5]), not_due=r[8]) for r in rows
             ],
             info_item_ids=info,
             not_due_item_ids=not_due,
@@ -260,8 +261,6 @@ class VerificationOut(Output):
             checked=found.checked,
             agreed=found.agreed,
             agrees=found.differences_count == 0,
-            differences=[
-                DifferenceOut(customer_id=d.customer_id, what=list(d.what), stored=d.stored, recomputed=d.recomputed) for d in found.differences
-            ],
+            differences=[DifferenceOut(customer_id=d.customer_id, what=list(d.what), stored=d.stored, recomputed=d.recomputed) for d in found.differences],
             differences_count=found.differences_count,
         )

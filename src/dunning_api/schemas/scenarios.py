@@ -124,9 +124,7 @@ class _Settings(Input):
 class ScenarioCreate(_Settings):
     """A scenario as code: what `GET /scenarios/{scenario_id}/content` answers can be sent here as it is."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"code": "mild", "name": "Mild reminders", "late_entry": "first_step", "steps": [_STEP]}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [{"code": "mild", "name": "Mild reminders", "late_entry": "first_step", "steps": [_STEP]}]})
 
     code: Code
     name: Name

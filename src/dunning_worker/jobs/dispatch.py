@@ -7,7 +7,7 @@ import asyncpg
 from dunning.kit.faults import faultpoint
 from dunning.kit.ids import TenantId
 from dunning.kit.logs import logger
-from dunning.messages import sweep
+from dunning.messages import store, sweep
 from dunning.messages.compose import outgoing
 from dunning.messages.dispatch import relay_of
 from dunning.messages.ports import Evidence, no_evidence
@@ -81,6 +81,11 @@ async def look_for_evidence(world: World, tenant_id: TenantId) -> int:
 async def drain_tenant(world: World, tenant_id: TenantId) -> int:
     """Dispatch until nothing of the tenant is due at its clock's present time, and return how many messages were begun or moved."""
     total = 0
-    while done := await dispatch_tenant(world, tenant_id):
+    while await _has_open(world, tenant_id) and (done := await dispatch_tenant(world, tenant_id)):
         total += done
     return total
+
+
+async def _has_open(world: World, tenant_id: TenantId) -> bool:
+    async with world.database.reading(tenant_id) as session:
+        return await store.has_open(session, tenant_id)

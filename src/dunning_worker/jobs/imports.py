@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import gc
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from typing import NoReturn
 
@@ -63,7 +65,8 @@ async def work_on_imports(world: World, tenant_id: TenantId) -> int:
                     await importing.check(session, tenant_id=tenant_id, imported=locked, content=content, kinds=KINDS)
             continue
         try:
-            done = await (_dry_run if imported.dry_run else _apply)(world, tenant_id, imported, content)
+            with _few_collections():
+                done = await (_dry_run if imported.dry_run else _apply)(world, tenant_id, imported, content)
         except (*AWAY, InjectedFault, asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError):
             raise
         except Exception:
@@ -73,6 +76,17 @@ async def work_on_imports(world: World, tenant_id: TenantId) -> int:
         if not done:
             return ended
         ended += 1
+
+
+@contextmanager
+def _few_collections() -> Iterator[None]:
+    """Have the collector of cycles run seldom meanwhile: a batch is many small objects without cycles, and searching them took two fifths of the time."""
+    before = gc.get_threshold()
+    gc.set_threshold(100_000, 50, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 async def _fail(world: World, tenant_id: TenantId, imported: Import) -> None:

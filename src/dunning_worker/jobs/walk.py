@@ -84,7 +84,6 @@ async def settle(world: World, tenant_id: TenantId) -> None:
     """Do everything that is due at the clock's present: imports, runs, sending, and what sending makes due again."""
     await work_on_imports(world, tenant_id)
     while True:
-        stages = await runs.work_on_runs(world, tenant_id)
-        sent = await dispatch.drain_tenant(world, tenant_id)
-        if not stages and not sent:
+        await runs.work_on_runs(world, tenant_id)
+        if not await dispatch.drain_tenant(world, tenant_id):
             return
