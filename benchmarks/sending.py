@@ -65,11 +65,11 @@ async def send_all(world: World, company: Company, port: int, mails: int) -> flo
 
 
 _OUTBOX = """
-drop table if exists bare_outbox, bare_invoice;
-create table bare_outbox (id bigint primary key, customer_id bigint not null, state text not null default 'ready');
-create index on bare_outbox (id) where state = 'ready';
-create table bare_invoice (id bigint primary key, customer_id bigint not null, number text not null, amount_minor bigint not null, due_on date not null);
-create index on bare_invoice (customer_id);
+drop schema if exists bare cascade; create schema bare;
+create table bare.outbox (id bigint primary key, customer_id bigint not null, state text not null default 'ready');
+create index on bare.outbox (id) where state = 'ready';
+create table bare.invoice (id bigint primary key, customer_id bigint not null, number text not null, amount_minor bigint not null, due_on date not null);
+create index on bare.invoice (customer_id);
 """
 
 
@@ -83,11 +83,11 @@ class PlainSender:
     async def prepare(self, mails: int) -> None:
         """Fill the outbox."""
         await self._ground.bare.execute(_OUTBOX)
-        await self._ground.bare.execute("insert into bare_outbox (id, customer_id) select n, n from generate_series(1, $1::int) n", mails)
+        await self._ground.bare.execute("insert into bare.outbox (id, customer_id) select n, n from generate_series(1, $1::int) n", mails)
         await self._ground.bare.execute(
-            "insert into bare_invoice select n, 1 + n % $1, 'K' || n, 10000 + n, date '2026-02-01' from generate_series(1, $1::int * 10) n", mails
+            "insert into bare.invoice select n, 1 + n % $1, 'K' || n, 10000 + n, date '2026-02-01' from generate_series(1, $1::int * 10) n", mails
         )
-        await self._ground.bare.execute("analyze bare_outbox; analyze bare_invoice")
+        await self._ground.bare.execute("analyze bare.outbox; analyze bare.invoice")
         await self._ground.settle()
 
     async def send(self, port: int, connections: int) -> float:
@@ -97,14 +97,14 @@ class PlainSender:
             await asyncio.gather(*[client.connect() for client in clients])
             with Watch() as watch:
                 while batch := await pool.fetch(
-                    """update bare_outbox set state = 'taken' where id in (
-                         select id from bare_outbox where state = 'ready' order by id limit 100 for update skip locked) returning id, customer_id"""
+                    """update bare.outbox set state = 'taken' where id in (
+                         select id from bare.outbox where state = 'ready' order by id limit 100 for update skip locked) returning id, customer_id"""
                 ):
                     invoices: dict[int, list[Any]] = {}
-                    for row in await pool.fetch("select * from bare_invoice where customer_id = any ($1::bigint[])", [r["customer_id"] for r in batch]):
+                    for row in await pool.fetch("select * from bare.invoice where customer_id = any ($1::bigint[])", [r["customer_id"] for r in batch]):
                         invoices.setdefault(row["customer_id"], []).append(row)
                     await asyncio.gather(*[self._lane(client, batch[n::connections], invoices) for n, client in enumerate(clients)])
-                    await pool.execute("update bare_outbox set state = 'done' where id = any ($1::bigint[])", [r["id"] for r in batch])
+                    await pool.execute("update bare.outbox set state = 'done' where id = any ($1::bigint[])", [r["id"] for r in batch])
             await asyncio.gather(*[client.quit() for client in clients])
         return watch.seconds
 

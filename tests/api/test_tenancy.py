@@ -300,3 +300,9 @@ async def test_another_tenants_key_id_answers_as_an_unknown_one(api, other_tenan
     unknown = await api.delete(f"/v1/api-keys/{new_id()}")
     assert foreign.status_code == unknown.status_code == 404
     assert foreign.json() == unknown.json()
+
+
+async def test_what_a_key_does_is_recorded_under_the_keys_own_name(api, tenant):
+    """The feed names the key, never the tenant, as the one who acted."""
+    await api.patch("/v1/tenant", json={"name": "Renamed"})
+    assert await tenant.value("select actor from event where tenant_id = $1 and kind = 'tenant.changed'", tenant.tenant_id) == "key:all"

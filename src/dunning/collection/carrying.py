@@ -159,20 +159,17 @@ async def complete(
     """Complete an action on a day: its rows reach their steps, its claim counts as told where it was, its operations of that moment are carried out."""
     tenant_id, action_id, customer_id = scene.tenant_id, ActionId(action["action_id"]), CustomerId(action["customer_id"])
     counted_from, keep = counted(action["scheduled_on"], on, country, subdivision)
-    await action_store.complete_progress(
-        session, tenant_id, scene.ledger.ledger_id, action_id, on, counted_from, keep_counted=keep, reminds=action["kind"] == StepKind.NOTICE
-    )
-    await action_store.stand(session, tenant_id, action_id, "completed", reason=None, completed_on=on)
-    made = [NewEvent("action.completed", "action", action_id, customer_id, {"completed_on": on, **note})]
-    if told:
-        made += [
-            NewEvent("claim.told", "claim", claim_id, customer_id, {"action_id": action_id})
-            for claim_id in await claims.tell(session, clock, tenant_id, action_id)
-        ]
-    made += await operations.reach(
-        session, clock, tenant_id=tenant_id, ledger_id=scene.ledger.ledger_id, customer_id=customer_id, action_id=action_id,
-        moment=OperationWhen.COMPLETED, today=scene.today, actor=scene.actor,
+    done = await action_store.complete(
+        session, tenant_id, scene.ledger.ledger_id, action_id, on, counted_from, keep_counted=keep, reminds=action["kind"] == StepKind.NOTICE,
+        told_at=clock.now() if told else None,
     )  # fmt: skip
+    made = [NewEvent("action.completed", "action", action_id, customer_id, {"completed_on": on, **note})]
+    made += [NewEvent("claim.told", "claim", claim_id, customer_id, {"action_id": action_id}) for claim_id in done.told]
+    if done.operations_wait:
+        made += await operations.reach(
+            session, clock, tenant_id=tenant_id, ledger_id=scene.ledger.ledger_id, customer_id=customer_id, action_id=action_id,
+            moment=OperationWhen.COMPLETED, today=scene.today, actor=scene.actor,
+        )  # fmt: skip
     await events.record_many(session, clock, tenant_id=tenant_id, actor=scene.actor, events=made)
     await facts_changed(session, tenant_id, [customer_id], scene.today)
 

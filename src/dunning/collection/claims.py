@@ -9,7 +9,6 @@ from typing import Any
 
 import asyncpg
 
-from dunning.kit.clock import Clock
 from dunning.kit.database import ReadSession, Session
 from dunning.kit.errors import NotFound
 from dunning.kit.ids import ActionId, ClaimId, CustomerId, LedgerId, TenantId
@@ -74,17 +73,6 @@ async def void(session: Session, tenant_id: TenantId, action_ids: Sequence[Actio
         tenant_id,
         list(action_ids),
         reason,
-    )
-    return [ClaimId(row["claim_id"]) for row in rows]
-
-
-async def tell(session: Session, clock: Clock, tenant_id: TenantId, action_id: ActionId) -> list[ClaimId]:
-    """Note that the claim of an action has reached somebody; a second call changes nothing."""
-    rows = await session.rows(
-        "update claim set state = 'told', told_at = $3 where tenant_id = $1 and action_id = $2 and state = 'issued' returning claim_id",
-        tenant_id,
-        action_id,
-        clock.now(),
     )
     return [ClaimId(row["claim_id"]) for row in rows]
 

@@ -17,11 +17,17 @@ Kind = Literal["import", "run", "dispatch", "schedule", "sequence", "walk"]
 
 async def ring(session: Session, tenant_id: TenantId, kind: Kind, due_at: dt.datetime | None = None) -> None:
     """Say that a tenant has work of a kind, now or from an instant on. A second call in one transaction for "now" adds nothing."""
-    if due_at is None:
-        if kind in session.rung:
-            return
-        session.rung.add(kind)
+    if due_at is None and not is_news(session, kind):
+        return
     await session.execute("insert into due_work (tenant_id, kind, due_at) values ($1, $2, coalesce($3, now()))", tenant_id, kind, due_at)
+
+
+def is_news(session: Session, kind: Kind) -> bool:
+    """Note that a kind of work is rung for "now" in this transaction; False when it was before. Who gets True inserts the row."""
+    if kind in session.rung:
+        return False
+    session.rung.add(kind)
+    return True
 
 
 async def tenants_due(session: Session, kind: Kind, limit: int = 100) -> list[TenantId]:

@@ -50,8 +50,8 @@ async def record_many(session: Session, clock: Clock, *, tenant_id: TenantId, ac
     if not events:
         return []
     ids = [EventId(new_id()) for _ in events]
-    await store.insert_events(session, tenant_id, ids, events, actor, clock.now())
-    await due_work.ring(session, tenant_id, "sequence")
+    rings = due_work.is_news(session, "sequence")
+    await store.insert_events(session, tenant_id, ids, events, actor, clock.now(), rings=rings)
     return ids
 
 

@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
 
 async def insert_events(
-    session: Session, tenant_id: TenantId, ids: Sequence[EventId], events: Sequence[NewEvent], actor: str, business_at: dt.datetime
+    session: Session, tenant_id: TenantId, ids: Sequence[EventId], events: Sequence[NewEvent], actor: str, business_at: dt.datetime, *, rings: bool
 ) -> None:
-    """Insert events without a number."""
+    """Insert events without a number and, where asked, the due-work row that has them numbered: a mail's result is a chain of small statements."""
     await session.execute(
-        """insert into event (tenant_id, event_id, kind, subject_kind, subject_id, customer_id, data, actor, business_at)
+        """with rung as (insert into due_work (tenant_id, kind, due_at) select $1, 'sequence', now() where $10)
+           insert into event (tenant_id, event_id, kind, subject_kind, subject_id, customer_id, data, actor, business_at)
            select $1, e.id, e.kind, e.subject_kind, e.subject_id, e.customer_id, e.data, $8, $9
              from unnest($2::uuid[], $3::text[], $4::text[], $5::uuid[], $6::uuid[], $7::jsonb[])
                as e(id, kind, subject_kind, subject_id, customer_id, data)""",
@@ -33,6 +34,7 @@ async def insert_events(
         [dict(e.data) for e in events],
         actor,
         business_at,
+        rings,
     )
 
 

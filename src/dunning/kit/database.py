@@ -145,11 +145,14 @@ class Session(ReadSession):
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
         """Undo only what happens inside when it raises."""
+        rung = frozenset(self.rung)
         await self._connection.execute("savepoint inner_part")
         try:
             yield
         except BaseException:
             await self._connection.execute("rollback to savepoint inner_part; release savepoint inner_part")
+            # The rows behind what was rung inside are gone: it may be rung again.
+            self.rung &= rung
             raise
         await self._connection.execute("release savepoint inner_part")
 

@@ -86,10 +86,10 @@ def _tenant(row: asyncpg.Record) -> Tenant:
     )
 
 
-def _key(row: asyncpg.Record) -> Key:
+def _key(row: asyncpg.Record, name: str | None = None) -> Key:
     return Key(
         key_id=KeyId(row["key_id"]),
-        name=row["name"],
+        name=row["name"] if name is None else name,
         scopes=tuple(row["scopes"]),
         created_at=row["created_at"],
         expires_at=row["expires_at"],
@@ -276,4 +276,4 @@ async def authenticate(session: ReadSession, presented: KeyText) -> tuple[Tenant
     row = await store.key_with_tenant(session, presented.tenant_id, presented.key_id)
     if row is None or not hmac.compare_digest(row["secret_sha256"], sha256(presented.secret)) or not row["usable"] or row["mode"] != presented.mode:
         return None
-    return _tenant(row), _key(row)
+    return _tenant(row), _key(row, row["key_name"])

@@ -127,7 +127,7 @@ async def key_with_tenant(session: ReadSession, tenant_id: TenantId, key_id: Key
     """Return a key with its tenant, and whether it is usable now."""
     return await session.row(
         """select t.tenant_id, t.name, t.mode, t.sending_enabled, t.stopped_at, t.stopped_because, t.clock_at, t.internal_domains, t.languages,
-                  k.key_id, k.secret_sha256, k.scopes, k.created_at, k.expires_at, k.revoked_at, k.last_used_at, k.rotated_from,
+                  k.key_id, k.name as key_name, k.secret_sha256, k.scopes, k.created_at, k.expires_at, k.revoked_at, k.last_used_at, k.rotated_from,
                   k.revoked_at is null and (k.expires_at is null or k.expires_at > now()) as usable
              from api_key k join tenant t on t.tenant_id = k.tenant_id
             where k.tenant_id = $1 and k.key_id = $2""",
