@@ -1,4 +1,4 @@
-"""Importing documents over REST until they are applied, new and again, beside an upsert by arrays into the same tables' indexes."""
+"""Importing documents over REST until they are applied, new and again, beside the same rows written by arrays into the same indexes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ INGEST = Line(
     "rows/s",
     0.35,
     0.2,
-    "`insert … select from unnest … on conflict do update` of the same documents and items, 5,000 a statement, same indexes, no checks",
+    "documents and items upserted from `unnest`, with an event and an outcome a row: the same rows and indexes, 5,000 a statement, no checks",
 )
 AGAIN = Line("re-import", "rows/s", 1.5, 1.0, "the import of the same rows when they were new")
 BATCH = 5_000
@@ -30,14 +30,21 @@ CUSTOMERS = 1_000
 
 _UPSERT = """
 with given as (
-  select * from unnest($3::uuid[], $4::uuid[], $5::uuid[], $6::text[], $7::date[], $8::date[], $9::bigint[], $10::bytea[])
-    as g (document_id, item_id, customer_id, number, document_on, due_on, amount_minor, digest)
+  select * from unnest($3::uuid[], $4::uuid[], $5::uuid[], $6::text[], $7::date[], $8::date[], $9::bigint[], $10::bytea[], $11::uuid[],
+                       $12::bigint[])
+    as g (document_id, item_id, customer_id, number, document_on, due_on, amount_minor, digest, event_id, row_no)
 ), documents as (
   insert into bare.document as d (tenant_id, document_id, ledger_id, customer_id, external_id, kind, number, document_on, currency, total_minor,
                                   content_sha256, value_on)
   select $1, document_id, $2, customer_id, number, 'invoice', number, document_on, 'EUR', amount_minor, digest, document_on from given
   on conflict (tenant_id, ledger_id, external_id) do update set total_minor = excluded.total_minor, content_sha256 = excluded.content_sha256
     where d.content_sha256 is distinct from excluded.content_sha256
+), events as (
+  insert into bare.event (tenant_id, event_id, kind, subject_kind, subject_id, customer_id, data, actor, business_at)
+  select $1, event_id, 'document.created', 'document', document_id, customer_id, '{}', 'bare', now() from given
+), outcomes as (
+  insert into bare.import_row (tenant_id, import_id, row_no, ledger_id, kind, external_id, outcome)
+  select $1, $2, row_no, $2, 'document', number, 'created' from given
 )
 insert into bare.item as i (tenant_id, item_id, ledger_id, customer_id, document_id, external_id, kind, direction, number, document_on, due_on, currency,
                             amount_minor, value_on)
@@ -77,7 +84,7 @@ async def import_file(world: World, company: Company, port: int, content: bytes,
 async def bare_upsert(ground: Ground, company: Company, documents: list[dict[str, Any]]) -> float:
     """Return the rows a second of the bare statement, its arrays made beforehand."""
     await ground.bare.execute("drop schema if exists bare cascade; create schema bare")
-    for table in ("document", "item"):
+    for table in ("document", "item", "event", "import_row"):
         await ground.bare.execute(f"create table bare.{table} (like public.{table} including defaults including indexes including storage)")
     customers = [row[0] for row in await ground.bare.fetch("select customer_id from customer where tenant_id = $1", company.tenant_id)]
     batches = []
@@ -86,7 +93,7 @@ async def bare_upsert(ground: Ground, company: Company, documents: list[dict[str
         batches.append((
             [new_id() for _ in some], [new_id() for _ in some], [customers[n % len(customers)] for n in range(len(some))], [d["external_id"] for d in some],
             [dt.date.fromisoformat(d["document_on"]) for d in some], [dt.date.fromisoformat(d["due_on"]) for d in some],
-            [int(d["total"]["amount"].replace(".", "")) for d in some], [d["number"].encode() for d in some],
+            [int(d["total"]["amount"].replace(".", "")) for d in some], [d["number"].encode() for d in some], [new_id() for _ in some], list(range(start, start + len(some))),
         ))  # fmt: skip
     await ground.settle()
     with Watch() as watch:

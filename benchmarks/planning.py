@@ -42,7 +42,9 @@ def bare_loop(items: Sequence[Item], starts: Sequence[int], codes: Sequence[str]
     for item in sorted(items, key=lambda i: (i.due_on, i.document_on, i.number, i.id)):
         place = bisect_right(starts, today - item.due_on) - 1
         if place >= 0:
-            rows.append(Row(item.id, item.episode, item.version, codes[place], 0, item.currency, item.open_minor, item.open_minor, not_due=False, counted_from=None))
+            rows.append(
+                Row(item.id, item.episode, item.version, codes[place], 0, item.currency, item.open_minor, item.open_minor, not_due=False, counted_from=None)
+            )
             totals[item.currency] = totals.get(item.currency, 0) + item.open_minor
     return rows, totals
 

@@ -94,7 +94,9 @@ async def commits_a_second(ground: Ground, seconds: float) -> float:
     """Return how many one-row transactions one connection commits a second."""
     connection = await asyncpg.connect(ground.postgres.superuser_url("dunning"))
     try:
-        await connection.execute("drop schema if exists bare cascade; create schema bare; create table bare.hit (id bigint primary key, at timestamptz not null default now())")
+        await connection.execute(
+            "drop schema if exists bare cascade; create schema bare; create table bare.hit (id bigint primary key, at timestamptz not null default now())"
+        )
         insert = await connection.prepare("insert into bare.hit (id) values ($1)")
         began, n = time.perf_counter(), 0
         while time.perf_counter() - began < seconds:
