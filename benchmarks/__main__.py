@@ -28,7 +28,7 @@ async def run(names: list[str], *, quick: bool, million: bool, tell: Console) ->
     failed: list[str] = []
     sizes = QUICK if quick else FULL
     if million:
-        sizes = replace(sizes, items=1_000_000, repeats=1)
+        sizes = replace(sizes, items=1_000_000, repeats=1, long_repeats=1)
     async with ground(sizes) as made:
         for name in names:
             began = time.perf_counter()

@@ -27,7 +27,7 @@ async def measure(ground: Ground) -> list[Result]:
     mails = invoices // INVOICES_A_CUSTOMER
     pairs = []
     with running("tests.fakes.sink") as sink:
-        for _ in range(ground.sizes.repeats):
+        for _ in range(ground.sizes.long_repeats):
             company = await ground.company()
             await ground.fill(company, invoices, INVOICES_A_CUSTOMER)
             await ground.settle()

@@ -170,9 +170,9 @@ async def measure(ground: Ground) -> list[Result]:
             sender = PlainSender(ground, standard_writer(lean))
             await sender.prepare(mails)
             near.append((figure, mails / await sender.send(sink.port, connections)))
-            sender = PlainSender(ground, lambda n, _: lean.write(n))
-            await sender.prepare(mails)
-            ground.notes.append(f"sending: a plain sender that joins its mails by hand sends {mails / await sender.send(sink.port, connections):.0f} mails/s")
+        sender = PlainSender(ground, lambda n, _: lean.write(n))
+        await sender.prepare(mails)
+        ground.notes.append(f"sending: a plain sender that joins its mails by hand sends {mails / await sender.send(sink.port, connections):.0f} mails/s")
         # Each connection passes its fences and records its results by itself, so a relay afar asks for a larger pool too.
         database = await Database.connect(ground.postgres.app_url(), size=POOL_AFAR, name="benchmark afar")
         world = replace(world_to(ground, distant.port, CONNECTIONS_AFAR), database=database)

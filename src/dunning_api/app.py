@@ -68,17 +68,16 @@ def create_app(database: Database | None, settings: Settings, keyring: Keyring, 
     problems.install(app)
     idempotency.install(app)
     middleware.install(app, max_body_bytes=settings.max_body_bytes)
-    v1 = Router(prefix="/v1")
+    # Each router stands directly in the application: one of their own for all of /v1 would be searched twice for every request.
     routes_of_nouns: list[problems.NounRoute] = []
     for module in sorted(pkgutil.iter_modules(dunning_api.routes.__path__), key=lambda m: m.name):
         nouns: Router = importlib.import_module(f"dunning_api.routes.{module.name}").router
-        v1.include_router(nouns)
+        app.include_router(nouns, prefix="/v1")
         for route in nouns.routes:
             if isinstance(route, APIRoute):
                 path = f"/v1{route.path}"
                 routes_of_nouns.append(problems.NounRoute(path, frozenset(route.methods or ()), compile_path(path)[0]))
     app.state.routes_of_nouns = routes_of_nouns
-    app.include_router(v1)
     app.include_router(health.router)
     app.include_router(portal_router)
     _serve_docs(app)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Security
@@ -19,7 +21,7 @@ from dunning.kit.settings import Settings
 from dunning.kit.signing import Keyring, sha256
 from dunning.tenancy import service as tenancy
 from dunning.tenancy import store as tenancy_store
-from dunning.tenancy.rules import read_key
+from dunning.tenancy.rules import KeyText, read_key
 from dunning.tenancy.service import Tenant
 from dunning_api import idempotency
 
@@ -69,6 +71,16 @@ class KeyCache:
     """Keys verified a moment ago, by the digest of their text."""
 
     entries: dict[bytes, tuple[float, Caller]] = field(default_factory=dict)
+    under_way: dict[bytes, asyncio.Task[Caller]] = field(default_factory=dict)
+
+    async def verified(self, digest: bytes, verify: Callable[[], Coroutine[Any, Any, Caller]]) -> Caller:
+        """Verify a key once for all requests that ask at the same time: its entry ends for all of them at the same moment."""
+        task = self.under_way.get(digest)
+        if task is None:
+            task = asyncio.create_task(verify())
+            self.under_way[digest] = task
+            task.add_done_callback(lambda _: self.under_way.pop(digest, None))
+        return await asyncio.shield(task)
 
     def get(self, digest: bytes) -> Caller | None:
         """Return a caller that was verified within `KEY_CACHE_SECONDS`."""
@@ -96,7 +108,12 @@ async def calling(request: Request, credentials: Annotated[HTTPAuthorizationCred
     if presented is None:
         msg = "Send the header `Authorization: Bearer ar_…` with an API key of this service."
         raise Unauthenticated(msg)
-    database: Database = request.app.state.database
+    verify = partial(_verify, request.app.state.database, presented, cache, digest)
+    # The clock of a test tenant may have moved since another request began to read it.
+    return await (verify() if presented.mode == "test" else cache.verified(digest, verify))
+
+
+async def _verify(database: Database, presented: KeyText, cache: KeyCache, digest: bytes) -> Caller:
     async with database.transaction(presented.tenant_id) as session:
         found = await tenancy.authenticate(session, presented)
         if found is not None:
