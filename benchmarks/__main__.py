@@ -19,7 +19,7 @@ from benchmarks.results import Result, print_table
 
 BELOW_FLOOR = 3
 """Exit code of a run that went to its end and found a floor broken: a release waits, a machine that is busy with other work is looked at."""
-ALL = ("planning", "rendering", "evaluation", "memory", "ingest", "sending", "night", "serving")
+ALL = ("planning", "rendering", "evaluation", "memory", "ingest", "sending", "night", "serving", "collectors")
 
 
 async def run(names: list[str], *, quick: bool, million: bool, tell: Console) -> tuple[list[Result], list[str]]:

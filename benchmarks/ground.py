@@ -49,12 +49,32 @@ class Sizes:
     repeats: int
     long_repeats: int
     memory_items: tuple[int, int]
+    collector_items: int
+    """What the lists of collectors are measured on, ten to a customer."""
 
 
 FULL = Sizes(
-    items=100_000, items_a_customer=10, import_rows=50_000, mails=2_000, request_seconds=3.0, repeats=3, long_repeats=2, memory_items=(10_000, 100_000)
+    items=100_000,
+    items_a_customer=10,
+    import_rows=50_000,
+    mails=2_000,
+    request_seconds=3.0,
+    repeats=3,
+    long_repeats=2,
+    memory_items=(10_000, 100_000),
+    collector_items=1_000_000,
 )
-QUICK = Sizes(items=20_000, items_a_customer=10, import_rows=6_000, mails=400, request_seconds=1.0, repeats=3, long_repeats=1, memory_items=(1_000, 10_000))
+QUICK = Sizes(
+    items=20_000,
+    items_a_customer=10,
+    import_rows=6_000,
+    mails=400,
+    request_seconds=1.0,
+    repeats=3,
+    long_repeats=1,
+    memory_items=(1_000, 10_000),
+    collector_items=50_000,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from dunning.kit.row_security import TABLES_WITHOUT_TENANT
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in sorted((ROOT / "src").rglob("*.py"))}
 LINES_MAX = 450
-TABLE_NAMED = re.compile(r"\b(?:from|into|update|join)\s+(?!set\b)([a-z_]+)\b(?!\s*\()")
+TABLE_NAMED = re.compile(r"\b(?:from|into|update|join)\s+(?!set\b|pg_)([a-z_]+)\b(?!\s*\()")
 FLOATS_OF_SECONDS = {"src/dunning/kit/faults.py", "src/dunning/kit/settings.py", "src/dunning/kit/bell.py", "src/dunning/messages/rules.py"}
 
 

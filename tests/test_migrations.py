@@ -39,10 +39,10 @@ union all
 select 'function ' || p.proname || ' ' || md5(p.prosrc) from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname = 'public'
 union all
 select 'grant ' || table_name || ' ' || grantee || ' ' || privilege_type from information_schema.role_table_grants
- where table_schema = 'public' and grantee = 'dunning_app'
+ where table_schema = 'public' and grantee in ('dunning_app', 'dunning_app_limited')
 union all
-select 'column grant ' || table_name || '.' || column_name || ' ' || privilege_type from information_schema.column_privileges
- where table_schema = 'public' and grantee = 'dunning_app' and table_name <> 'alembic_version'
+select 'column grant ' || table_name || '.' || column_name || ' ' || grantee || ' ' || privilege_type from information_schema.column_privileges
+ where table_schema = 'public' and grantee in ('dunning_app', 'dunning_app_limited') and table_name <> 'alembic_version'
 """
 
 
@@ -91,8 +91,9 @@ def test_every_tenant_table_has_its_guards(postgres, migrated):
     guards = lines(postgres, migrated, GUARDS)
     for table in TENANT_TABLES:
         assert f"security {table} true true" in guards
-        assert sum(line.startswith(f"policy {table}.") for line in guards) == 1
+        assert {line.split()[1] for line in guards if line.startswith(f"policy {table}.")} == {f"{table}.tenant_only", f"{table}.sight"}
         rights = {line.split()[-1] for line in guards if line.startswith(f"grant {table} dunning_app ")}
+        assert rights == {line.split()[-1] for line in guards if line.startswith(f"grant {table} dunning_app_limited ")}, table
         allowed = {"SELECT", "INSERT"} if table in {*APPEND_ONLY_TABLES, "event"} else {"SELECT", "INSERT", "UPDATE", "DELETE"}
         assert rights == allowed, table
         assert any(line.startswith(f"trigger {table} ") and "refuse_change" in line for line in guards) == (table in APPEND_ONLY_TABLES), table
@@ -123,3 +124,22 @@ def test_migrating_twice_changes_nothing(postgres, migrated):
     before = lines(postgres, migrated, STRUCTURE)
     migrate.upgrade(postgres.owner_url(migrated))
     assert lines(postgres, migrated, STRUCTURE) == before
+
+
+def test_tenants_that_exist_get_the_built_in_statuses(postgres):
+    """Whoever was there before has them as whoever comes after; a folder of their own with such a code stays as it is."""
+    with scratch_database(postgres, "scratch_statuses") as name:
+        config = migrate.config_for(postgres.owner_url(name))
+        command.downgrade(config, "0100")
+        run_sql(
+            postgres.superuser_url(name),
+            "insert into tenant (tenant_id, name, mode) select gen_random_uuid(), 'T' || n, 'live' from generate_series(1, 2) n",
+            "insert into folder (tenant_id, code, name) select tenant_id, 'litigation', 'Our own' from tenant where name = 'T1'",
+        )
+        command.upgrade(config, "head")
+        rows = run_sql(
+            postgres.superuser_url(name), "select count(*) as n, count(distinct tenant_id) as t, bool_and(folder_code = code) as filed from item_status"
+        )
+        assert [tuple(row.values()) for row in rows] == [(12, 2, True)]
+        names = run_sql(postgres.superuser_url(name), "select name from folder where code = 'litigation' order by name")
+        assert [row["name"] for row in names] == ["In litigation", "Our own"]

@@ -9,15 +9,25 @@ import pytest
 from dunning.kit.database import Database
 from dunning.kit.errors import Unavailable
 from dunning.kit.ids import new_id
-from dunning.kit.row_security import TABLES_WITHOUT_TENANT, guard_statements, refuse_unsafe, unsafe_parts
+from dunning.kit.row_security import (
+    BY_CUSTOMER,
+    NOBODY,
+    SEEN_CUSTOMERS_BODY,
+    TABLES_WITHOUT_TENANT,
+    guard_statements,
+    refuse_unsafe,
+    sight_statements,
+    unsafe_parts,
+)
 from dunning.kit.settings import Settings
-from dunning.schema import APPEND_ONLY_TABLES, TENANT_TABLES
+from dunning.schema import APPEND_ONLY_TABLES, TENANT_TABLES, metadata
 from dunning_worker.main import open_world
 from tests.databases import run_sql, scratch_database
 
 MINE, THEIRS = new_id(), new_id()
 VALUES = {
     "uuid": "gen_random_uuid()",
+    "uuid[]": "array[gen_random_uuid()]",
     "text": "'x'",
     "integer": "1",
     "bigint": "1",
@@ -124,6 +134,76 @@ async def test_a_tenant_cannot_add_change_move_or_delete_a_row_of_anothers(as_ap
     await transaction.rollback()
 
 
+SHARED = {
+    "absence", "action_model", "customer_group", "event_counter", "folder", "idempotency_key", "item_status", "ledger", "ledger_counter", "person",
+    "scenario", "scenario_version", "schedule_run", "suppression", "team", "template", "template_version", "tenant", "test_clock_walk",
+}  # fmt: skip
+"""Tables of which a caller who sees only some customers sees everything. A new table is added here, or is out of sight."""
+OF_NOBODY_IN_PARTICULAR = {"hold", "message", "test_message"}
+"""Tables whose rows may be about no customer, as those of the scratch database are: a hold on a ledger, a test message."""
+
+
+async def limited(connection, tenant_id, *people):
+    transaction = await named(connection, tenant_id)
+    await connection.execute("select set_config('dunning.sight', $1, true), set_config('role', 'dunning_app_limited', true)", ",".join(map(str, people)))
+    return transaction
+
+
+@pytest.mark.parametrize("table", TENANT_TABLES)
+async def test_who_looks_after_no_customer_sees_only_what_the_tenant_shares(as_app, table):
+    transaction = await limited(as_app, MINE, new_id())
+    assert await as_app.fetchval(f'select count(*) from "{table}"') == (table in SHARED | OF_NOBODY_IN_PARTICULAR)
+    await transaction.rollback()
+
+
+@pytest.mark.parametrize("table", [table for table in TENANT_TABLES if "customer_id" in metadata.tables[table].c and table != "assignment"])
+async def test_who_looks_after_a_customer_sees_its_rows_while_it_lasts(as_app, table):
+    person, customer = new_id(), new_id()
+    transaction = await named(as_app, MINE)
+    if table in {*APPEND_ONLY_TABLES, "event"}:
+        customer = await as_app.fetchval(f'select customer_id from "{table}"') or customer
+    else:
+        await as_app.execute(f'update "{table}" set customer_id = $1', customer)
+    for ended_on, seen in ((None, True), ("2026-03-02", False)):
+        await as_app.execute("delete from assignment")
+        await as_app.execute(
+            f"""insert into assignment (tenant_id, assignment_id, ledger_id, customer_id, person_id, role, origin, from_on, ended_on, actor)
+                values ('{MINE}', '{new_id()}', '{new_id()}', '{customer}', '{person}', 'collector', 'hand', '2026-03-01', $1::text::date, 'x')""",
+            ended_on,
+        )
+        await as_app.execute("select set_config('dunning.sight', $1, true), set_config('role', 'dunning_app_limited', true)", str(person))
+        about = await as_app.fetchval(f'select count(*) from "{table}" where customer_id is not null')
+        assert about == (1 if seen and table != "event" else 0)
+        await as_app.execute("select set_config('role', 'none', true)")
+    await transaction.rollback()
+
+
+async def test_a_limited_transaction_without_a_sight_answers_with_an_error_and_leaves_nothing_behind(as_app):
+    """Closed by default; and the next transaction of the connection has the whole sight again."""
+    transaction = await named(as_app, MINE)
+    await as_app.execute("select set_config('role', 'dunning_app_limited', true)")
+    try:
+        assert await as_app.fetchval("select count(*) from customer") == 0
+    except asyncpg.UndefinedObjectError:
+        pass
+    await transaction.rollback()
+    transaction = await named(as_app, MINE)
+    assert await as_app.fetchval("select count(*) from customer") == 1
+    await transaction.rollback()
+
+
+async def test_the_app_role_plans_as_if_there_were_no_limits(as_app):
+    """Its statements carry the tenant's policy and nothing else: what limits others costs it nothing."""
+    transaction = await named(as_app, MINE)
+    whole = "\n".join(row[0] for row in await as_app.fetch("explain select * from item"))
+    assert "assignment" not in whole
+    assert "seen_customers" not in whole
+    await transaction.rollback()
+    transaction = await limited(as_app, MINE, new_id())
+    assert "hashed SubPlan" in "\n".join(row[0] for row in await as_app.fetch("explain select * from item"))
+    await transaction.rollback()
+
+
 async def test_even_the_owner_sees_nothing_without_a_tenant(postgres, scratch):
     """Forced, not only enabled: a migration that forgets where it is cannot read across tenants either."""
     connection = await asyncpg.connect(postgres.owner_url(scratch))
@@ -145,6 +225,8 @@ async def test_the_schema_as_it_is_is_safe(as_app):
 
 
 POLICY = guard_statements("hold", "dunning_app", append_only=False)[2]
+SIGHT = sight_statements("item", "dunning_app", BY_CUSTOMER, append_only=False)[0]
+SEES = "create or replace function seen_customers() returns setof uuid language sql stable parallel safe rows 300 security definer set search_path"
 HOLES = {
     "table hold does not force row level security": ("alter table hold no force row level security", "alter table hold force row level security"),
     "table item does not force row level security": ("alter table item disable row level security", "alter table item enable row level security"),
@@ -184,6 +266,39 @@ HOLES = {
     "role dunning_app bypasses row level security as sleeper": (
         "create role sleeper bypassrls; grant sleeper to dunning_app",
         "drop role sleeper",
+    ),
+    "table item has no limit to sight": ("drop policy sight on item", SIGHT),
+    "table item has no limit to sight, or not the one of its customer": (
+        f"drop policy sight on item; {SIGHT.replace(BY_CUSTOMER, 'true')}",
+        f"drop policy sight on item; {SIGHT}",
+    ),
+    "table run has no limit to sight": (
+        "drop policy sight on run",
+        sight_statements("run", "dunning_app", NOBODY, append_only=False)[0],
+    ),
+    "table item has no tenant policy for reading and writing, or a second policy beside it": (
+        "create policy wide on item to dunning_app_limited using (true)",
+        "drop policy wide on item",
+    ),
+    "role dunning_app_limited may truncate table hold, which dunning_app may not": (
+        "grant truncate on hold to dunning_app_limited",
+        "revoke truncate on hold from dunning_app_limited",
+    ),
+    "role dunning_app_limited may delete table activity, which dunning_app may not": (
+        "grant delete on activity to dunning_app_limited",
+        "revoke delete on activity from dunning_app_limited",
+    ),
+    "role dunning_app may not become dunning_app_limited": (
+        "revoke dunning_app_limited from dunning_app",
+        "grant dunning_app_limited to dunning_app with inherit false, set true",
+    ),
+    "role dunning_app inherits from dunning_app_limited, whose limits then bind it always": (
+        "grant dunning_app_limited to dunning_app with inherit true",
+        "grant dunning_app_limited to dunning_app with inherit false, set true",
+    ),
+    "function seen_customers runs with the rights of its owner": (
+        f"{SEES} = pg_catalog, pg_temp as 'select customer_id from public.customer'",
+        f"{SEES} = pg_catalog, pg_temp as $${SEEN_CUSTOMERS_BODY}$$",
     ),
     "role dunning_app is or may become the superuser": ("create role king superuser; grant king to dunning_app", "drop role king"),
 }

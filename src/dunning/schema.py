@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import dunning.collection.agreement_tables
+import dunning.collection.assignment_tables
+import dunning.collection.specific_tables
 import dunning.collection.tables
 import dunning.events.tables
 import dunning.evidence.tables
+import dunning.ledger.status_tables
 import dunning.ledger.tables
 import dunning.messages.tables
 import dunning.receipts.tables

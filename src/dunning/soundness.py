@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dunning.collection import agreement_invariants as of_agreements
 from dunning.collection import invariants as of_collection
 from dunning.collection import outlook
 from dunning.kit.clock import Clock
@@ -11,7 +12,7 @@ from dunning.kit.invariants import Check, Violation, violations
 from dunning.ledger import invariants as of_ledger
 from dunning.receipts import invariants as of_receipts
 
-CHECKS: list[Check] = [*of_ledger.CHECKS, *of_receipts.CHECKS, *of_collection.CHECKS]
+CHECKS: list[Check] = [*of_ledger.CHECKS, *of_receipts.CHECKS, *of_collection.CHECKS, *of_agreements.CHECKS]
 SLEEPING = "no sleeping customer has an action today"
 SLEEPING_SAMPLE = 50
 """Sleeping customers of each ledger that are planned to see that the gate hides nobody."""

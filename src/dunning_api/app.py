@@ -24,7 +24,11 @@ from dunning.kit.settings import Settings
 from dunning.kit.signing import Keyring
 from dunning_api import health, idempotency, middleware, problems
 from dunning_api.deps import KeyCache
+from dunning_api.direct import DirectRoute
 from dunning_api.idempotency import Router
+from dunning_api.portal.landings import Landings
+from dunning_api.portal.opt_out import router as opt_out_router
+from dunning_api.portal.routes import LandingRoute
 from dunning_api.portal.routes import router as portal_router
 
 VERSION = "0.1.0"
@@ -65,21 +69,26 @@ def create_app(database: Database | None, settings: Settings, keyring: Keyring, 
     app.state.keyring = keyring
     app.state.bell = bell
     app.state.key_cache = KeyCache()
+    app.state.landings = None if database is None else Landings(database, bell)
     problems.install(app)
     idempotency.install(app)
     middleware.install(app, max_body_bytes=settings.max_body_bytes)
     # Each router stands directly in the application: one of their own for all of /v1 would be searched twice for every request.
     routes_of_nouns: list[problems.NounRoute] = []
+    read_by_id: list[APIRoute] = []
     for module in sorted(pkgutil.iter_modules(dunning_api.routes.__path__), key=lambda m: m.name):
         nouns: Router = importlib.import_module(f"dunning_api.routes.{module.name}").router
         app.include_router(nouns, prefix="/v1")
         for route in nouns.routes:
             if isinstance(route, APIRoute):
+                read_by_id.append(route)
                 path = f"/v1{route.path}"
                 routes_of_nouns.append(problems.NounRoute(path, frozenset(route.methods or ()), compile_path(path)[0]))
     app.state.routes_of_nouns = routes_of_nouns
+    app.router.routes[:0] = [DirectRoute("/v1", read_by_id), LandingRoute()]
     app.include_router(health.router)
     app.include_router(portal_router)
+    app.include_router(opt_out_router)
     _serve_docs(app)
     _document_problems(app)
     return app

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import time
+from functools import lru_cache
 
 import structlog
 from fastapi import FastAPI
 from prometheus_client import Counter, Histogram
-from starlette.datastructures import MutableHeaders
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -24,6 +24,8 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,80}")
 class _Answer:
     """What is sent for one request: every response gets the headers, and a refused size becomes a problem like every other error."""
 
+    __slots__ = ("_receive", "_replaced", "_request_id", "_scope", "_send", "status")
+
     def __init__(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         self._scope = scope
         self._receive = receive
@@ -34,25 +36,37 @@ class _Answer:
 
     async def send(self, message: Message) -> None:
         """Pass a message on."""
-        if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            if message["status"] == 413 and not headers.get("content-type", "").startswith("application/problem+json"):
-                self._replaced = True
-                await too_large()(self._scope, self._receive, self._pass_on)
-                return
-        if not self._replaced:
+        if message["type"] == "http.response.start" and message["status"] == 413 and not _media_of(message).startswith(b"application/problem+json"):
+            self._replaced = True
+            await too_large()(self._scope, self._receive, self._pass_on)
+        elif not self._replaced:
             await self._pass_on(message)
 
     async def _pass_on(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = MutableHeaders(scope=message)
-            headers["X-Request-Id"] = self._request_id
-            headers.setdefault("X-Content-Type-Options", "nosniff")
-            headers.setdefault("Referrer-Policy", "no-referrer")
-            if headers.get("content-type", "").startswith(("application/json", "application/problem+json")):
-                headers.setdefault("Cache-Control", "no-store")
+            own = [(name, value) for name, value in message["headers"] if name != b"x-request-id"]
+            present = {name for name, _ in own}
+            own.append((b"x-request-id", self._request_id.encode("latin-1")))
+            own += [pair for pair in _ALWAYS if pair[0] not in present]
+            if b"cache-control" not in present and _media_of(message).startswith(_NOT_STORED):
+                own.append((b"cache-control", b"no-store"))
+            message["headers"] = own
         await self._send(message)
+
+
+_ALWAYS = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
+_NOT_STORED = (b"application/json", b"application/problem+json")
+
+
+def _media_of(message: Message) -> bytes:
+    return next((value for name, value in message["headers"] if name == b"content-type"), b"")
+
+
+@lru_cache(maxsize=4096)
+def _measures(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    """Return the counter and the histogram of a route, which are found once: looking them up costs more than counting."""
+    return REQUESTS.labels(method, route, status), SECONDS.labels(route)
 
 
 class RequestContext:
@@ -67,24 +81,26 @@ class RequestContext:
             await self.app(scope, receive, send)
             return
         given = next((v.decode("latin-1") for k, v in scope["headers"] if k == b"x-request-id"), "")
-        request_id = given if _REQUEST_ID.fullmatch(given) else str(new_id())
+        request_id = given if given and _REQUEST_ID.fullmatch(given) else str(new_id())
         started = time.monotonic()
         answer = _Answer(scope, receive, send, request_id)
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
-            try:
-                await self.app(scope, receive, answer.send)
-            except Exception as error:
-                if answer.status is not None:
-                    raise
-                # Past this point the framework would answer without the headers below.
-                await unexpected(error)(scope, receive, answer.send)
-            finally:
-                status = answer.status or 500
-                route = getattr(scope.get("route"), "path", "unmatched")
-                seconds = time.monotonic() - started
-                REQUESTS.labels(scope["method"], route, status).inc()
-                SECONDS.labels(route).observe(seconds)
-                log.info("request.answered", method=scope["method"], route=route, status=status, milliseconds=round(seconds * 1000, 1))
+        bound = structlog.contextvars.bind_contextvars(request_id=request_id)
+        try:
+            await self.app(scope, receive, answer.send)
+        except Exception as error:
+            if answer.status is not None:
+                raise
+            # Past this point the framework would answer without the headers below.
+            await unexpected(error)(scope, receive, answer.send)
+        finally:
+            status = answer.status or 500
+            route = getattr(scope.get("route"), "path", "unmatched")
+            seconds = time.monotonic() - started
+            count, duration = _measures(scope["method"], route, status)
+            count.inc()
+            duration.observe(seconds)
+            log.info("request.answered", method=scope["method"], route=route, status=status, milliseconds=round(seconds * 1000, 1))
+            structlog.contextvars.reset_contextvars(**bound)
 
 
 def install(app: FastAPI, *, max_body_bytes: int) -> None:

@@ -62,7 +62,7 @@ _MEDIA = "application/problem+json"
 _MEANINGS = {
     400: "A header or parameter is missing or wrong.",
     401: "No valid API key was given.",
-    403: "The API key lacks the scope.",
+    403: "The API key, or the person it acts for, may not do this.",
     404: "No such object for this caller.",
     409: "The present state forbids it.",
     410: "It existed and is no longer available.",
@@ -132,12 +132,21 @@ def _money(_request: Request, error: Exception) -> Response:
     return problem(422, "malformed", Malformed.title, str(error))
 
 
-def _validation(_request: Request, error: Exception) -> Response:
+def _validation(request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
+    methods = _methods_of_fixed(request)
+    if methods and request.method not in methods:
+        # The word in the path was taken for the id of another route, whose complaint about it would send the caller astray.
+        return _http(request, HTTPException(405))
     errors = [{"field": ".".join(str(part) for part in e["loc"]), "message": e["msg"]} for e in error.errors()]
     detail = "; ".join(f"{e['field']}: {e['message']}" for e in errors[:3]) or "The request could not be read."
     return problem(422, "malformed", Malformed.title, detail, errors=errors)
+
+
+def _methods_of_fixed(request: Request) -> set[str]:
+    """Return the methods of the routes whose path is the request's to the letter."""
+    return {method for route in request.app.state.routes_of_nouns if route.path == request.scope["path"] for method in route.methods}
 
 
 def _allowed(request: Request) -> dict[str, str]:
@@ -173,6 +182,15 @@ def _refused_by_database(_request: Request, error: Exception) -> Response:
     return problem(409, "rule_of_the_database", Conflict.title, detail)
 
 
+def _out_of_sight(_request: Request, error: Exception) -> Response:
+    """Answer what the database refuses because the caller does not see the customer it is about; anything else that it refuses is a fault of ours."""
+    if not (isinstance(error, asyncpg.InsufficientPrivilegeError) and "row-level security" in str(error)):
+        return unexpected(error)
+    log.info("database.out_of_sight")
+    detail = "The person for whom the key acts does not look after the customer, or the whole ledger, that this is about. Nothing was changed."
+    return problem(403, "out_of_sight", Forbidden.title, detail)
+
+
 def _contended(_request: Request, error: Exception) -> Response:
     log.info("database.contended", error=type(error).__name__)
     return problem(409, "busy", Conflict.title, "Another request is changing the same objects. Repeat this one.", {"Retry-After": "1"})
@@ -198,5 +216,6 @@ def install(app: FastAPI) -> None:
     for kind in AWAY:
         app.add_exception_handler(kind, _away)
     app.add_exception_handler(asyncpg.IntegrityConstraintViolationError, _refused_by_database)
+    app.add_exception_handler(asyncpg.InsufficientPrivilegeError, _out_of_sight)
     for contended in (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, asyncpg.SerializationError):
         app.add_exception_handler(contended, _contended)

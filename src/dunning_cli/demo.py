@@ -68,6 +68,7 @@ def show(settings: Settings, *, once: bool, as_json: bool, fresh: bool) -> None:
             if story is None:
                 story = _tell(stack, progress)
                 story.write(path)
+            _write_environment(settings.data_dir / "demo.env", stack, story)
             claim_link = _open_a_claim(stack, progress)
             figures = _figures(stack, story)
             progress.stop()
@@ -76,6 +77,13 @@ def show(settings: Settings, *, once: bool, as_json: bool, fresh: bool) -> None:
                 print(json.dumps(figures), flush=True)
             if not once:
                 stack.keep_running()
+
+
+def _write_environment(path: Path, stack: Stack, story: Story) -> None:
+    """Write what a shell needs to follow the guides, readable by its owner only: `. .dunning/demo/demo.env`."""
+    path.touch(mode=0o600)
+    lines = {"API": f"{stack.api_url}/v1", "KEY": story.api_key, "LEDGER": story.ledger_id, "MAILS": stack.catcher_url}
+    path.write_text("".join(f"export {name}='{value}'\n" for name, value in lines.items()))
 
 
 def _tell(stack: Stack, progress: Progress) -> Story:
@@ -185,7 +193,15 @@ def _walk(api: ApiClient, ledger_id: str, customers: list[DemoCustomer], first: 
             _dispute(api, ledger_id, customers[0])
         walk = api.call("POST", "/test-clock/advance", body={"days": 1})
         api.wait(f"/test-clock/walks/{walk['walk_id']}", "done")
+        _commit_what_is_held(api, ledger_id)
         progress.update(step, advance=1, description=f"Six weeks of reminders: {day_of(first, day)}")
+
+
+def _commit_what_is_held(api: ApiClient, ledger_id: str) -> None:
+    """Let a run go that a breaker holds, as whoever reads the proposal would: to two dozen customers a busy Monday is far above the usual."""
+    for run in api.all("/runs", ledger=ledger_id, state="proposed"):
+        api.call("POST", f"/runs/{run['run_id']}/commit")
+        api.wait(f"/runs/{run['run_id']}", "committed")
 
 
 def _receipt_row(customer: DemoCustomer, invoice: DemoInvoice, first: dt.date) -> dict[str, Any]:
@@ -279,4 +295,7 @@ def _say_where_to_look(out: Console, stack: Stack, story: Story, figures: dict[s
         if place:
             out.print(f"\n[bold]{name:9}[/] {meaning}\n  {place}", soft_wrap=True, highlight=False)
     out.print(f"\ncurl -H 'Authorization: Bearer {story.api_key}' {stack.api_url}/v1/events", soft_wrap=True, highlight=False)
+    out.print(
+        f"\nThe guides in docs/guides/ run against this demo as they stand, once a shell knows it: . {stack.installation.data_dir}/demo.env", soft_wrap=True
+    )
     out.print("\nCtrl-C stops everything; the data stay in the folder for the next start.")

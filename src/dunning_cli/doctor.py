@@ -13,6 +13,9 @@ from dunning.kit.clock import SystemClock
 from dunning.kit.database import AWAY
 from dunning.kit.row_security import unsafe_parts
 from dunning.kit.settings import Settings
+from dunning.messages import sender_domain
+from dunning.messages.name_service import txt_records
+from dunning.messages.sender_domain import TxtRecords, Verdict, is_loopback, listed
 from dunning_cli.installation import Installation
 
 CLOCK_TOLERANCE = dt.timedelta(milliseconds=500)
@@ -32,6 +35,7 @@ async def examine(settings: Settings, servers: Installation) -> list[Finding]:
     findings = await _database(servers)
     findings.append(await _bell(servers.redis_url))
     findings.append(await _relay(settings))
+    findings += await sender_domains(settings, txt_records)
     if settings.test_faults:
         findings.append(Finding("settings", "fault", "DUNNING_TEST_FAULTS is set: processes will be killed on purpose. Unset it."))
     if not servers.embedded and settings.link_keys is None:
@@ -41,6 +45,21 @@ async def examine(settings: Settings, servers: Installation) -> list[Finding]:
     if not servers.embedded and settings.public_url.startswith("http://") and "127.0.0.1" not in settings.public_url and "localhost" not in settings.public_url:
         findings.append(Finding("public url", "warning", "DUNNING_PUBLIC_URL is not https: links in mails would travel in clear."))
     return findings
+
+
+async def sender_domains(settings: Settings, ask: TxtRecords) -> list[Finding]:
+    """Look up SPF, DKIM and DMARC of the domains that the settings name; a fault only where mails wait for it."""
+    if settings.smtp_host is None or is_loopback(settings.smtp_host) or settings.smtp_dns_checks == "off":
+        return []
+    domains = listed(settings.smtp_sender_domains)
+    if not domains:
+        return [Finding("sending domains", "warning", "DUNNING_SMTP_SENDER_DOMAINS names none, so SPF, DKIM and DMARC are looked up at the first mail only.")]
+    states = {Verdict.OK: "ok", Verdict.UNKNOWN: "warning", Verdict.FAILS: "fault" if settings.smtp_dns_checks == "enforce" else "warning"}
+    found = []
+    for domain in domains:
+        records = await sender_domain.examine(ask, domain.lower(), listed(settings.smtp_dkim_selectors))
+        found += [Finding(f"{record.name} of {domain}", states[record.verdict], record.sentence) for record in records]
+    return found
 
 
 async def _database(servers: Installation) -> list[Finding]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 from urllib.parse import quote
 
+from dunning.kit.row_security import limited_role
 from dunning_cli import child_process
 from dunning_cli.child_process import EmbeddedServerError, FolderLock
 from dunning_cli.embedded_valkey import EmbeddedValkey
@@ -29,6 +30,7 @@ __all__ = ["EmbeddedPostgres", "EmbeddedServerError", "EmbeddedValkey"]
 DATABASE = "dunning"
 OWNER_ROLE = "dunning_owner"
 APP_ROLE = "dunning_app"
+LIMITED_ROLE = limited_role(APP_ROLE)
 SUPERUSER = "postgres"
 _PORT = 5432  # names the socket file; nothing listens on a network
 _SOCKET_NAME = f".s.PGSQL.{_PORT}"
@@ -52,12 +54,16 @@ _SETTINGS = {
 # A power cut may ruin the data with these, and a killed server loses the last commits, though it had confirmed them.
 _FAST_SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 
-# Two roles, so that the one which serves can neither change the schema nor pass row security.
+# Two roles that log in, so that the one which serves can neither change the schema nor pass row security; and a third which that one takes for
+# callers who see only some customers. It inherits nothing from it: what limits the third must not bind the second.
 _ROLES_SQL = f"""
 select format('create role %I login', name) from unnest(array['{OWNER_ROLE}', '{APP_ROLE}']) as wanted(name)
  where not exists (select from pg_roles where rolname = name) \\gexec
 alter role {OWNER_ROLE} login nosuperuser nocreatedb nocreaterole noreplication nobypassrls;
 alter role {APP_ROLE} login nosuperuser nocreatedb nocreaterole noreplication nobypassrls;
+select 'create role {LIMITED_ROLE} nologin' where not exists (select from pg_roles where rolname = '{LIMITED_ROLE}') \\gexec
+alter role {LIMITED_ROLE} nologin nosuperuser nocreatedb nocreaterole noreplication nobypassrls;
+grant {LIMITED_ROLE} to {APP_ROLE} with inherit false, set true;
 select 'create database {DATABASE} owner {OWNER_ROLE}'
  where not exists (select from pg_database where datname = '{DATABASE}') \\gexec
 alter database {DATABASE} owner to {OWNER_ROLE};

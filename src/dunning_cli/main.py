@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 from uuid import UUID
@@ -33,6 +34,8 @@ app = typer.Typer(
 )
 keys_app = typer.Typer(no_args_is_help=True, help="Tenants, API keys and the keys that sign links.")
 app.add_typer(keys_app, name="keys")
+relays_app = typer.Typer(no_args_is_help=True, help="The mail relays of all tenants, and how to let them go again.")
+app.add_typer(relays_app, name="relays")
 out = Console()
 
 
@@ -129,12 +132,12 @@ def roles(
     owner_password: Annotated[str | None, typer.Option(help="Password of the owner role.")] = None,
     app_password: Annotated[str | None, typer.Option(help="Password of the app role.")] = None,
 ) -> None:
-    """Show, or create, the two database roles."""
+    """Show, or create, the database roles."""
     from dunning_cli import roles as role_statements
 
     settings = _settings()
     if not create:
-        out.print("Run once as an administrator, then give each role a password:\n")
+        out.print("Run once as an administrator, then give the two roles that log in a password each:\n")
         for statement in role_statements.sql_for(settings.app_role):
             out.print(f"  {statement};")
         return
@@ -282,6 +285,34 @@ def keys_api(
 def keys_link(key_id: Annotated[str, typer.Option(help="One to eight letters or digits.")] = "k1") -> None:
     """Print a fresh signing key for DUNNING_LINK_KEYS; put it before the old ones to rotate."""
     print(Keyring.generate(key_id))
+
+
+@relays_app.command("list")
+def relays_list(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object last.")] = False) -> None:
+    """Show each relay's circuit, and the queues of single tenants that were stopped."""
+    from dunning_cli import relays
+
+    with installation(_settings()) as servers:
+        found = asyncio.run(relays.list_circuits(servers.database_url))
+    if as_json:
+        print(json.dumps({"relays": [{**asdict(one), "until": one.until and one.until.isoformat()} for one in found]}))
+        return
+    table = Table(box=None)
+    for heading in ("relay", "state", "failures", "reason", "what to do"):
+        table.add_column(heading)
+    for one in found:
+        table.add_row(one.name, one.state, str(one.failures), one.reason or "", one.advice or "")
+    out.print(table)
+
+
+@relays_app.command("resume")
+def relays_resume(name: Annotated[str, typer.Argument(help="smtp, sink, or relay:tenant-id for one tenant's stopped queue.")]) -> None:
+    """Let mail go through a relay again, once its login or the cause of refusals was mended."""
+    from dunning_cli import relays
+
+    with installation(_settings()) as servers:
+        was_closed = asyncio.run(relays.resume(servers.database_url, name=name))
+    out.print(f"{name} takes mail again; what waits leaves within a minute." if was_closed else f"{name} was open already.")
 
 
 @app.command()

@@ -18,10 +18,11 @@ from dunning.kit.row_security import refuse_unsafe
 from dunning.kit.settings import Settings
 from dunning.kit.signing import Keyring
 from dunning.messages import relay_store
+from dunning.messages.sender_domain import listed
 from dunning_worker import health, metrics
 from dunning_worker.dispatcher import Dispatcher
 from dunning_worker.hearing import WorkerSettings, hear
-from dunning_worker.jobs import dispatch, imports, nightly, runs, sequence, walk
+from dunning_worker.jobs import actions, dispatch, imports, nightly, runs, sequence, walk, watch
 from dunning_worker.loops import Loop, every
 from dunning_worker.world import World, world_of
 
@@ -31,6 +32,8 @@ GRACE_SECONDS = 720
 """How long a stopping worker lets a mail past its fence finish: the relay may take ten minutes for its last reply."""
 HOUSEKEEPING_SECONDS = 60.0
 COUNTS_KEPT_SECONDS = 600.0
+SENDER_DOMAINS_SECONDS = 900.0
+"""How often domains are looked through for those whose findings have become old."""
 
 log = logs.logger("worker")
 
@@ -56,7 +59,9 @@ def loops_of(world: World, dispatcher: Dispatcher, stopping: asyncio.Event) -> d
         "import": partial(imports.work_on_imports, world),
         "run": partial(runs.work_on_runs, world),
         "schedule": partial(nightly.run_due_nights, world),
+        "action": partial(actions.carry_out_due, world),
         "walk": partial(walk.work_on_walks, world),
+        "watch": partial(watch.watch_agreements, world),
         "dispatch": partial(dispatch.dispatch_tenant, world, dispatcher=dispatcher),
         "sequence": partial(sequence.number_events, world),
     }
@@ -82,6 +87,10 @@ async def serve(settings: Settings, *, stopping: asyncio.Event | None = None, wo
     log.info("worker.started", worker=world.name, health_port=sock.getsockname()[1], relays=sorted(world.transports))
     tasks = [asyncio.create_task(each.run()) for each in loops.values()]
     tasks.append(asyncio.create_task(every(HOUSEKEEPING_SECONDS, partial(_tidy, world), stopping)))
+    if any(transport.dns_checks != "off" for transport in world.transports.values()):
+        for domain in listed(settings.smtp_sender_domains):
+            world.sender_domains.look(domain.lower())
+        tasks.append(asyncio.create_task(every(SENDER_DOMAINS_SECONDS, world.sender_domains.look_again, stopping)))
     tasks.append(asyncio.create_task(health.serve_health(health.app_of(world, loops, stopping), sock, stopping)))
     if settings.redis_url:
         tasks.append(asyncio.create_task(hear(settings.redis_url, loops, stopping)))

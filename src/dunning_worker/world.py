@@ -11,11 +11,16 @@ from dataclasses import dataclass, field
 from dunning.doors import product_ports
 from dunning.kit.bell import Bell, NullBell
 from dunning.kit.database import Database
+from dunning.kit.errors import Unavailable
 from dunning.kit.settings import Settings
 from dunning.kit.signing import Keyring
+from dunning.messages.mime import HeaderRefused, ascii_address
+from dunning.messages.name_service import txt_records
 from dunning.messages.ports import Ports
 from dunning.messages.relays import Sink, Transport, pace_of
+from dunning.messages.sender_domain import is_loopback, listed
 from dunning.messages.smtp import SmtpAccount, SmtpTransport, Timeouts
+from dunning_worker.sender_domains import SenderDomains
 
 
 def _nothing(_noun: str, _what: str) -> None:
@@ -35,6 +40,7 @@ class World:
     ports: Ports
     transports: Mapping[str, Transport]
     bell: Bell = field(default_factory=NullBell)
+    sender_domains: SenderDomains = field(default_factory=lambda: SenderDomains(txt_records))
     chance: Callable[[], float] = random.random
     count: Callable[[str, str], None] = _nothing
     name: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
@@ -74,9 +80,23 @@ def transports_of(settings: Settings) -> dict[str, Transport]:
             connections=settings.smtp_connections,
             mails_per_connection=settings.smtp_mails_per_connection,
             pace=pace_of(settings.smtp_rate_per_domain),
+            per_domain=settings.smtp_connections_per_domain,
+            bounce_domain=_bounce_domain(settings.smtp_bounce_domain),
+            dns_checks="off" if is_loopback(settings.smtp_host) else settings.smtp_dns_checks,
             timeouts=waits,
         )
     return found
+
+
+def _bounce_domain(domain: str | None) -> str | None:
+    """Return the domain of envelope senders as SMTP takes it; raise `Unavailable` that names the setting."""
+    if not domain:
+        return None
+    try:
+        return ascii_address(f"bounces@{domain}").rpartition("@")[2]
+    except HeaderRefused as error:
+        msg = f"DUNNING_SMTP_BOUNCE_DOMAIN is {domain!r}: {error.detail} Set it to a domain such as bounces.example.com, or unset it."
+        raise Unavailable(msg) from error
 
 
 def world_of(database: Database, settings: Settings, keyring: Keyring, bell: Bell | None = None) -> World:
@@ -87,5 +107,6 @@ def world_of(database: Database, settings: Settings, keyring: Keyring, bell: Bel
         keyring=keyring,
         ports=product_ports(settings, keyring),
         transports=transports_of(settings),
+        sender_domains=SenderDomains(txt_records, listed(settings.smtp_dkim_selectors)),
         bell=bell or NullBell(),
     )

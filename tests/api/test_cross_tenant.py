@@ -34,22 +34,53 @@ NOUN_OF = {
     "hold_id": "hold", "import_id": "import", "key_id": "key", "walk_id": "walk",
     "scenario_id": "scenario", "template_id": "template",
     "run_id": "run", "run": "run", "action_id": "action", "action": "action", "claim_id": "claim", "claim": "claim",
-    "message_id": "message", "link_id": "link", "token": "token", "key": "suppression",
+    "message_id": "message", "link_id": "link", "token": "token", "key": "suppression", "opt_out_key": "opt_out",
+    "person_id": "person", "person_ids": "person", "lead_id": "person", "other_ids": "heir", "substitute_id": "heir", "to": "heir",
+    "model_id": "model", "contact_ids": "contact", "action_ids": "action", "person": "person",
+    "team_id": "team", "rule_id": "rule", "absence_id": "absence",
+    "activity_id": "activity", "activity_ids": "activity", "subject_id": "customer", "collector": "person", "team": "team", "contact_id": "contact",
+    "dispute_id": "dispute", "override_id": "override", "promise_id": "promise", "plan_id": "plan", "block_id": "block", "owner_id": "person", "item_ids": "item",
 }  # fmt: skip
 """What each name of an id stands for. A new id of the API is declared here, and made in `twins.py`."""
 
 PATH_TEXTS = {
     "customers/{external_id}": CUSTOMER, "documents/{external_id}": DOCUMENT, "receipts/{external_id}": RECEIPT, "customer-groups/{code}": GROUP,
     "versions/{version}": "1", "scenarios/shipped/{code}": "claims", "templates/shipped/{code}": "reminder", "operations/{operation_no}": "1",
-    "relays/{name}": "sink",
+    "relays/{name}": "sink", "item-statuses/{code}": "litigation", "folders/{code}": "litigation", "call-lists/{date}": "2026-03-02",
 }  # fmt: skip
 """Path parts that are no ids of a tenant: they mean something only below an id, or to every tenant the same."""
 
 COMPANIONS = {"scenario_id": {"policy": "scenario"}, "object_id": {"scope": "item"}}
 """What must stand beside an id in a body for it to be looked at."""
 INSTEAD_OF = {"item_id": ("document_external_id", "item_external_id")}
-STATE_FIRST = {("PATCH /v1/runs/{run_id}/customers/{customer_id}", "customer_id"): 409}
+ONE_OF = {"POST /v1/templates/{template_id}/test-send": ("customer_id", "action_id", "ledger_id")}
+"""Bodies that take one of several ids; the others give way to the one that is asked at."""
+STATE_FIRST = {
+    # Acting on many answers each action by itself, and a filter finds nothing of another tenant.
+    **{
+        ("POST /v1/actions/bulk", way): 200
+        for way in ("person_id", "action_ids.0", "filter.ledger_id", "filter.customer_id", "filter.run_id", "filter.person_id")
+    },
+    # The twin's action is complete, so that nothing about it is changed or replaced any more.
+    **{
+        (f"{name} /v1/actions/{{action_id}}{path}", way): 409
+        for name, path in (("PATCH", ""), ("POST", "/replace"))
+        for way in ("person_id", "contact_ids.0", "content.contact_ids.0")
+    },
+    **{("POST /v1/customers/bulk", way): 200 for way in ("customer_ids.0", "action.person_id")},
+    **{("POST /v1/call-tasks", way): 200 for way in ("customer_ids.0", "activity_ids.0")},
+    # The twin's action is no call that waits.
+    **{
+        ("POST /v1/actions/{action_id}/call-outcome", way): 409
+        for way in ("contact_id", "person_id", "promise.item_ids.0", "dispute.item_ids.0", "dispute.owner_id")
+    },
+    ("GET /v1/attachments", "subject_id"): 422,
+    ("PATCH /v1/runs/{run_id}/customers/{customer_id}", "customer_id"): 409,
+    ("PATCH /v1/disputes/{dispute_id}", "owner_id"): 409,
+}
 """Places where the state of an own object refuses before the id is looked up; the answers must still be the same."""
+ROW_BY_ROW = {"POST /v1/actions/bulk", "POST /v1/customers/bulk", "POST /v1/call-tasks"}
+"""Operations whose lists of ids are answered one by one: a stranger's id has its own result and stops no other."""
 UUID_TEXT = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
@@ -126,9 +157,28 @@ class Generator:
         if "token" in body:
             body["token"] = self.mine["token"]
         if slot is not None and slot.place == "body":
+            if "next" in slot.way and "copy_from" not in slot.way:
+                body["next"] = {"title": "Something"}
+            if slot.way[0] == "message":
+                body["notify"] = "customer"
+            if slot.way[0] in {"action_ids", "customer_ids"}:
+                body.pop("filter", None)
+            if slot.way[0] == "activity_ids":
+                body.pop("customer_ids", None)
+            if slot.way[0] == "promise":
+                body["promise"] = {"amount": {"amount": "1.00", "currency": "EUR"}, "promised_on": "2026-03-13"}
+            if slot.way[0] == "dispute":
+                body["dispute"] = {"reason": "price", "item_ids": [self.mine["item"]]}
+            if slot.way[0] == "action" and operation.path.endswith("/bulk"):
+                body |= {"act": "create_action", "action": {"title": "Something", "content": {"kind": "task"}}}
             parent = put(body, slot.way, str(value))
-            parent.update({k: v for k, v in COMPANIONS.get(slot.name, {}).items() if isinstance(parent, dict)}) if isinstance(parent, dict) else None
-            for other in INSTEAD_OF.get(slot.name, ()):
+            if "copy_from" in slot.way:
+                if slot.name == "scenario_id":
+                    parent["step_code"] = "01"
+                return body
+            if isinstance(parent, dict) and not operation.path.endswith("/step-overrides"):
+                parent.update(COMPANIONS.get(slot.name, {}))
+            for other in (*INSTEAD_OF.get(slot.name, ()), *(name for name in ONE_OF.get(operation.name, ()) if name != slot.name)):
                 parent.pop(other, None)
         elif "object_id" in body:
             body["scope"] = "item"
@@ -170,7 +220,7 @@ def unlike_any(noun, mine):
     """Return an id of the noun's form that nobody has."""
     if noun == "token":
         return KEYRING.sign("link", uuid.UUID(mine["tenant"]), new_id())
-    return hashlib.sha256(new_id().bytes).hexdigest() if noun == "suppression" else str(new_id())
+    return hashlib.sha256(new_id().bytes).hexdigest() if noun in {"suppression", "opt_out"} else str(new_id())
 
 
 def told(answer, value):
@@ -207,6 +257,12 @@ async def twins(app, database, settings):
         await twin.api.aclose()
 
 
+def expected(operation, slot):
+    """Return what the id of another tenant answers at a place: 404, where nothing refuses before."""
+    found = STATE_FIRST.get((operation.name, ".".join(map(str, slot.way))))
+    return found or STATE_FIRST.get((operation.name, slot.name), 404)
+
+
 async def faults_of(generator, ask, mine, theirs, chosen):
     """Ask every chosen operation at every place of an id; return what differs, and how many places were asked at."""
     faults, asked = [], 0
@@ -227,7 +283,7 @@ async def faults_of(generator, ask, mine, theirs, chosen):
             where = f"{operation.name} {slot.place} {'.'.join(map(str, slot.way)) or slot.name}"
             if first != second:
                 faults.append(f"{where}: another's id answers {first}, an unknown one {second}")
-            elif foreign.status_code != STATE_FIRST.get((operation.name, slot.name), 404) and not (
+            elif foreign.status_code != expected(operation, slot) and not (
                 slot.place == "query" and foreign.status_code == 200 and not foreign.json().get("data")
             ):
                 faults.append(f"{where}: answers {foreign.status_code} {foreign.text[:200]}")
@@ -283,7 +339,7 @@ async def test_a_list_of_own_and_foreign_ids_is_refused_whole(document, twins):
         if operation.body_schema is None:
             continue
         for way, name, in_list in body_slots(document, operation.body_schema):
-            if not in_list:
+            if not in_list or operation.name in ROW_BY_ROW:
                 continue
             found.append(operation.name)
             statuses = []
@@ -296,7 +352,7 @@ async def test_a_list_of_own_and_foreign_ids_is_refused_whole(document, twins):
                 after = await rows_digest(mine.tenant)
                 assert {t for t in before if before[t] != after[t]} <= {"idempotency_key"}, operation.name
             assert statuses[0] == statuses[1], operation.name
-            assert statuses[0][0] == 404, (operation.name, statuses[0])
+            assert statuses[0][0] == expected(operation, Slot("body", name, way)), (operation.name, statuses[0])
     assert found, "no operation takes a list of ids any more: take this test away with the last"
 
 

@@ -57,6 +57,9 @@ async def make_twin(app: object, database: Database, settings: Settings) -> Twin
     example = examples()
     await _texts(twin, example)
     await _facts(twin, example)
+    await _people(twin, example)
+    await _agreements(twin, example)
+    await _models(twin, example)
     await _reminder(twin, database, settings)
     await _rest(twin, example, database, settings)
     return twin
@@ -77,7 +80,9 @@ async def _facts(twin: Twin, example: dict[str, Any]) -> None:
     await twin.ask("PUT", f"/ledgers/{ledger}/customer-groups/{GROUP}", example["PUT /v1/ledgers/{ledger_id}/customer-groups/{code}"])
     person = {"external_id": "p", "name": "Paolo Verdi", "email": "paolo@rossi.example", "roles": ["dunning"]}
     stated = example["PUT /v1/ledgers/{ledger_id}/customers/{external_id}"]
-    customer = await twin.ask("PUT", f"/ledgers/{ledger}/customers/{CUSTOMER}", {**stated, "language": "en", "contacts": [*stated["contacts"], person]})
+    # An opt-out is known by its address, so that twins with the same address would share its key.
+    contacts = [{**contact, "email": f"{twin.tenant.tenant_id.hex[-8:]}.{contact['email']}"} for contact in stated["contacts"]]
+    customer = await twin.ask("PUT", f"/ledgers/{ledger}/customers/{CUSTOMER}", {**stated, "language": "en", "contacts": [*contacts, person]})
     stated = example["PUT /v1/ledgers/{ledger_id}/documents/{external_id}"]
     document = await twin.ask("PUT", f"/ledgers/{ledger}/documents/{DOCUMENT}", {**stated, "customer_external_id": CUSTOMER})
     receipt = {
@@ -97,6 +102,50 @@ async def _facts(twin: Twin, example: dict[str, Any]) -> None:
         "receipt_inbox": await twin.first(f"/ledgers/{ledger}/receipt-inbox", "receipt_inbox_id"),
     }
     twin.ids["allocation"] = await twin.first(f"/items/{twin.ids['item']}/allocations", "allocation_id")
+
+
+async def _agreements(twin: Twin, example: dict[str, Any]) -> None:
+    """A promise, a plan and a dispute that are over, so that the item is free for what comes after, and an account block."""
+    named = {"customer_id": twin.ids["customer"], "item_ids": [twin.ids["item"]]}
+    why = example["POST /v1/promises/{promise_id}/cancel"]
+    promise = (await twin.ask("POST", "/promises", {**example["POST /v1/promises"], **named}))["promise_id"]
+    await twin.ask("POST", f"/promises/{promise}/cancel", why)
+    plan = (await twin.ask("POST", "/payment-plans", {**example["POST /v1/payment-plans"], **named}))["plan_id"]
+    await twin.ask("POST", f"/payment-plans/{plan}/cancel", why)
+    dispute = (await twin.ask("POST", "/disputes", {**example["POST /v1/disputes"], "item_ids": named["item_ids"]}))["dispute_id"]
+    await twin.ask("POST", f"/disputes/{dispute}/resolve", example["POST /v1/disputes/{dispute_id}/resolve"])
+    note = (await twin.ask("POST", f"/customers/{named['customer_id']}/activities", example["POST /v1/customers/{customer_id}/activities"]))["activity_id"]
+    block = (await twin.ask("POST", "/account-blocks", {**example["POST /v1/account-blocks"], **named}))["block_id"]
+    await twin.ask("POST", f"/items/{twin.ids['item']}/comments", example["POST /v1/items/{item_id}/comments"])
+    own = {**example["POST /v1/customers/{customer_id}/step-overrides"], "scenario_id": twin.ids["scenario"]}
+    override = (await twin.ask("POST", f"/customers/{named['customer_id']}/step-overrides", own))["override_id"]
+    await twin.ask("POST", f"/step-overrides/{override}/remove", example["POST /v1/step-overrides/{override_id}/remove"])
+    twin.ids |= {"promise": promise, "plan": plan, "dispute": dispute, "block": block, "activity": note, "override": override}
+
+
+async def _models(twin: Twin, example: dict[str, Any]) -> None:
+    """A saved model of an action, and a person of the customer who can be written to."""
+    model = await twin.ask("POST", "/action-models", example["POST /v1/action-models"])
+    contacts = (await twin.ask("GET", f"/customers/{twin.ids['customer']}"))["contacts"]
+    twin.ids |= {"model": model["model_id"], "contact": next(c["contact_id"] for c in contacts if not c["internal"])}
+
+
+async def _people(twin: Twin, example: dict[str, Any]) -> None:
+    """A team, two of its people, a rule, an absence, and a collector for the customer."""
+    team = await twin.ask("POST", "/teams", example["POST /v1/teams"])
+    stated = {**example["POST /v1/people"], "team_id": team["team_id"]}
+    person = (await twin.ask("POST", "/people", stated))["person_id"]
+    heir = (await twin.ask("POST", "/people", {**stated, "external_id": "P-18", "email": "dario@acme.example", "name": "Dario Neri"}))["person_id"]
+    rule = {**example["POST /v1/ledgers/{ledger_id}/assignment-rules"], "person_ids": [person]}
+    absence = {**example["POST /v1/people/{person_id}/absences"], "substitute_id": heir}
+    await twin.ask("PUT", f"/customers/{twin.ids['customer']}/collectors", {"lead_id": person})
+    twin.ids |= {
+        "team": team["team_id"],
+        "person": person,
+        "heir": heir,
+        "rule": (await twin.ask("POST", f"/ledgers/{twin.ids['ledger']}/assignment-rules", rule))["rule_id"],
+        "absence": (await twin.ask("POST", f"/people/{person}/absences", absence))["absence_id"],
+    }
 
 
 async def _reminder(twin: Twin, database: Database, settings: Settings) -> None:
@@ -133,6 +182,9 @@ async def _rest(twin: Twin, example: dict[str, Any], database: Database, setting
     )
     assert answer.status_code == 202, answer.text
     await imports.work_on_imports(world, tenant_id)
+    await twin.ask("POST", f"/customers/{twin.ids['customer']}/opt-outs", example["POST /v1/customers/{customer_id}/opt-outs"])
+    test = {**example["POST /v1/templates/{template_id}/test-send"], "ledger_id": twin.ids["ledger"]}
+    await twin.ask("POST", f"/templates/{twin.ids['template']}/test-send", test)
     key = await twin.ask("POST", "/api-keys", example["POST /v1/api-keys"])
     walked = await twin.ask("POST", "/test-clock/advance", {"days": 1})
     await walk.work_on_walks(world, tenant_id)
@@ -147,4 +199,5 @@ async def _rest(twin: Twin, example: dict[str, Any], database: Database, setting
         "key": key["key_id"],
         "walk": walked["walk_id"],
         "suppression": await twin.first("/suppressions", "key"),
+        "opt_out": await twin.first(f"/customers/{twin.ids['customer']}/opt-outs", "key"),
     }

@@ -60,6 +60,7 @@ async def test_the_serving_role_owns_nothing_and_neither_role_is_privileged(post
     roles = "select rolname, rolsuper, rolbypassrls, rolcreaterole, rolcreatedb from pg_roles where rolname like 'dunning%' order by 1"
     assert await ask(postgres.app_url(), roles) == [
         ("dunning_app", False, False, False, False),
+        ("dunning_app_limited", False, False, False, False),
         ("dunning_owner", False, False, False, False),
     ]
     owner = "select pg_get_userbyid(datdba)::text from pg_database where datname = 'dunning'"

@@ -213,6 +213,12 @@ class Stage:
         assert answer.status_code == status, answer.text
         return answer.json()
 
+    async def put(self, path: str, body: Any, *, status: int = 200) -> Any:
+        """Put and insist on a status."""
+        answer = await self.api.put(f"/v1{path}", json=body)
+        assert answer.status_code == status, answer.text
+        return answer.json()
+
     async def actions(self, **params: Any) -> list[dict[str, Any]]:
         """Return actions, the oldest first."""
         return list(reversed((await self.get("/actions", **params))["data"]))

@@ -17,6 +17,7 @@ import pytest
 from dunning.collection.fence import fence
 from dunning.kit.clock import Clock
 from dunning.kit.database import Session
+from dunning.ledger.customer_state import facts_changed, lock_customers
 from dunning.messages.ports import OutgoingMessage, Send, Stop
 from dunning.tenancy import service as tenancy
 from tests.collection.stage import Stage, scenario, step
@@ -129,6 +130,65 @@ async def test_switching_sending_off_cancels_what_is_queued_and_on_releases_noth
     assert await stage.accepted() == ["a ap@c1.example"]
 
 
+BARRED = {
+    "customer": ("update customer set policy = 'never' where tenant_id = $1", "policy_never"),
+    "group": (
+        """with g as (insert into customer_group (tenant_id, customer_group_id, ledger_id, code, name, policy)
+                      select $1, gen_random_uuid(), ledger_id, 'g', 'G', 'never' from ledger where tenant_id = $1 returning customer_group_id)
+           update customer set customer_group_id = (select customer_group_id from g) where tenant_id = $1""",
+        "policy_never",
+    ),
+    "ledger": ("update ledger set policy = 'never', scenario_id = null where tenant_id = $1", "policy_never"),
+    "direct debit": ("update customer set collection_method = 'automatic' where tenant_id = $1", "automatic_collection"),
+}
+
+
+@pytest.mark.parametrize("what", BARRED)
+async def test_what_no_scenario_is_to_remind_any_more_is_not_reminded(stage: Stage, what: str) -> None:
+    """Promises 2.4: set to never, or to direct debit, between queueing and sending: cancelled with the reason, the item free, nothing sent."""
+    await stage.open(ONE_STEP)
+    await stage.customer()
+    item = await stage.invoice()
+    action = await queued(stage)
+    statement, reason = BARRED[what]
+    async with stage.tenant.database.transaction(stage.tenant_id) as session:
+        await session.execute(statement, stage.tenant_id)
+    await stage.settle()
+    whole = await stage.action(str(action["action_id"]))
+    assert (whole["state"], whole["reason"], whole["messages"][0]["state"]) == ("cancelled", reason, "cancelled")
+    assert (await stage.accepted(), await stage.progress(item)) == ([], [])
+
+
+@pytest.mark.parametrize("switch", ["collection_method = 'automatic'", "policy = 'never'"])
+async def test_one_of_two_items_that_is_no_longer_for_the_scenario_drops_out(stage: Stage, switch: str) -> None:
+    """B-14: the rest is told by a new claim."""
+    await stage.open(ONE_STEP)
+    customer = await stage.customer()
+    debited, free = await stage.invoice("100.00"), await stage.invoice("60.00")
+    await queued(stage)
+    async with stage.tenant.database.transaction(stage.tenant_id) as session:
+        await lock_customers(session, stage.tenant_id, [customer])
+        await session.execute(f"update item set {switch} where tenant_id = $1 and item_id = $2", stage.tenant_id, debited)
+        await facts_changed(session, stage.tenant_id, [customer], await stage.today())
+    await stage.settle()
+    assert await stage.progress(debited) == []
+    assert await stage.progress(free) == ["a#0 completed 2026-03-02"]
+    assert await stage.accepted() == ["a ap@c1.example"]
+
+
+async def test_an_item_with_a_scenario_of_its_own_is_reminded_although_its_customer_is_not(stage: Stage) -> None:
+    """The item's own policy goes before its customer's: what is queued for it leaves."""
+    await stage.open(ONE_STEP)
+    await stage.customer()
+    await stage.invoice()
+    await queued(stage)
+    async with stage.tenant.database.transaction(stage.tenant_id) as session:
+        await session.execute("update item set policy = 'scenario', scenario_id = $2 where tenant_id = $1", stage.tenant_id, stage.scenario_id)
+        await session.execute("update customer set policy = 'never' where tenant_id = $1", stage.tenant_id)
+    await stage.settle()
+    assert await stage.accepted() == ["a ap@c1.example"]
+
+
 async def test_cancelling_an_action_withdraws_its_mail(stage: Stage) -> None:
     """S2-11: taken back before it left: cancelled with the reason, the claim void; once sent, it is too late."""
     await stage.open(ONE_STEP)
@@ -174,7 +234,17 @@ async def test_a_proposal_all_paid_before_its_commit_leaves_a_cancelled_action(s
     assert (action["state"], action["reason"], await stage.accepted()) == ("cancelled", "settled", [])
 
 
-Verdict = Callable[[Session, Clock, OutgoingMessage], Awaitable[Send | Stop]]
+Verdict = Callable[[Session, Clock, OutgoingMessage], Awaitable[Send | Stop | None]]
+
+
+async def waiting_fence(session: Session, clock: Clock, message: OutgoingMessage) -> Send | Stop | None:
+    """The fence of a message that looks alone: it waits for whoever is changing the customer's facts."""
+    return (await fence(session, clock, [message], waits=True)).get(message.message_id)
+
+
+async def shared_fence(session: Session, clock: Clock, message: OutgoingMessage) -> Send | Stop | None:
+    """The fence as several messages pass it together: it waits for nobody, and says nothing of a customer whose facts are being changed."""
+    return (await fence(session, clock, [message], waits=False)).get(message.message_id)
 
 
 async def no_fence(session: Session, clock: Clock, message: OutgoingMessage) -> Send | Stop:
@@ -234,7 +304,9 @@ async def race(stage: Stage, verdict: Verdict, rolls: random.Random) -> tuple[in
     return len(messages) - 1, len(sent), len(wrong)
 
 
-@pytest.mark.parametrize(("verdict", "catches"), [(fence, False), (no_fence, True)], ids=["fence", "control without a lock"])
+@pytest.mark.parametrize(
+    ("verdict", "catches"), [(waiting_fence, False), (shared_fence, False), (no_fence, True)], ids=["fence", "shared fence", "control without a lock"]
+)
 async def test_nobody_who_paid_before_the_fence_is_reminded(stage: Stage, verdict: Verdict, catches: bool) -> None:  # noqa: FBT001  # a parameter of the test
     """D5: payments commit around the fence at random; a fence that locks never lets a paid one pass, one that only looks does."""
     await stage.open(ONE_STEP)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from dunning.collection import nights
+from dunning.collection import runs as collected_runs
 from dunning.kit import faults
-from dunning.kit.database import Database
+from dunning.kit.database import Database, statement_log
 from dunning.kit.faults import InjectedFault
 from dunning.kit.settings import Settings
+from dunning.tenancy import service as tenancy
 from dunning_worker.jobs import nightly, runs
 from dunning_worker.world import World, world_of
 from tests.collection.stage import Stage, scenario, step
@@ -173,5 +176,59 @@ async def test_a_live_ledgers_first_night_is_the_one_after_it_was_made(stage: St
     await stage.open(scenario(step(1, "a", 1)))
     async with stage.tenant.database.reading(stage.tenant_id) as session:
         clock = await stage.tenant.clock()
-        assert await nights.nights_due(session, clock, tenant_id=stage.tenant_id) == []
-        assert await nights.next_due_at(session, clock, tenant_id=stage.tenant_id) == dt.datetime(2026, 3, 3, 5, 0, tzinfo=dt.UTC)
+        schedule = await nights.schedule_of(session, tenant=await tenancy.tenant_of(session, stage.tenant_id))
+        assert schedule.due(clock.now()) == []
+        assert schedule.next_at(clock.now()) == dt.datetime(2026, 3, 3, 5, 0, tzinfo=dt.UTC)
+
+
+async def test_two_batches_are_under_way_at_once_and_number_their_claims_without_a_gap(stage: Stage, hasty: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """C-02, S0-04: batches that go out side by side hold different customers, and no two claims share a number."""
+    whole, under_way, most = collected_runs.execute_batch, 0, 0
+
+    async def watched(*values: Any, **named: Any) -> None:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        try:
+            await whole(*values, **named)
+        finally:
+            under_way -= 1
+
+    monkeypatch.setattr(collected_runs, "execute_batch", watched)
+    await crowd(stage)
+    await nightly.run_due_nights(hasty, stage.tenant_id)
+    await tomorrow(stage)
+    await night(hasty, stage)
+    assert await decided(stage) == EXPECTED
+    assert most == runs.BATCHES_AT_ONCE
+    claims = await stage.tenant.rows("select claim_no from claim where tenant_id = $1 order by claim_no", stage.tenant_id)
+    assert [row["claim_no"] for row in claims] == list(range(1, CROWD + 1))
+
+
+QUIET_NIGHT_STATEMENTS = 60
+
+
+async def test_a_night_with_nothing_to_do_costs_few_statements(stage: Stage) -> None:
+    """Style 28: what a small tenant's night costs is what it costs to find nothing, so that must not creep up. The control is a night with work."""
+    await stage.open(scenario(step(1, "a", 1)))
+    await stage.customer("C1")
+    await stage.advance(days=1)
+    quiet = await _statements_of_a_night(stage)
+    run = (await stage.get("/runs"))["data"][0]
+    assert (run["state"], run["counts"].get("actions", 0), run["counts"]["outcomes"]) == ("committed", 0, {})
+    stored = await stage.tenant.rows("select counts from run where tenant_id = $1", stage.tenant_id)
+    assert all("planning_ms" in row["counts"] for row in stored)  # type: ignore[operator]  # JSON
+    assert quiet <= QUIET_NIGHT_STATEMENTS
+    await stage.invoice(customer="C1", days_overdue=0)
+    assert await _statements_of_a_night(stage) > quiet + 10
+    assert await decided(stage) == [("C1", "a", "ap@c1.example")]
+
+
+async def _statements_of_a_night(stage: Stage) -> int:
+    await tomorrow(stage)
+    log: list[str] = []
+    token = statement_log.set(log)
+    await nightly.run_due_nights(stage.world, stage.tenant_id)
+    await stage.settle()
+    statement_log.reset(token)
+    return len(log)

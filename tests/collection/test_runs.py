@@ -258,6 +258,39 @@ async def test_a_run_decided_again_from_its_inputs_agrees_and_an_altered_one_doe
     assert (found["agrees"], found["differences"][0]["what"]) == (False, ["actions"])
 
 
+async def test_a_stored_decision_altered_beside_its_hash_is_found_and_its_customer_named(stage: Stage) -> None:
+    """D-02: the stored decision, its stored hash and the decision made again must all agree; the control is the run as it was."""
+    await stage.open("claims")
+    for name in ("C1", "C2"):
+        await stage.customer(name)
+        await stage.invoice(customer=name, days_overdue=9)
+    await stage.customer("C3")
+    await stage.invoice(customer="C3", days_overdue=-40)
+    run = await stage.remind()
+    whole = await stage.post(f"/runs/{run['run_id']}/verify")
+    assert (whole["checked"], whole["agreed"], whole["agrees"], whole["differences"]) == (2, 2, True, [])
+    rows = await stage.tenant.rows("select customer_id, plan from run_customer where tenant_id = $1 and inputs is not null", stage.tenant_id)
+    told = rows[0]["customer_id"]
+    await _alter(stage, told, "jsonb_set(plan, '{actions,0,7,0,6}', '1')")
+    found = await stage.post(f"/runs/{run['run_id']}/verify")
+    assert (found["checked"], found["agreed"], found["agrees"], found["differences_count"]) == (2, 1, False, 1)
+    assert [(one["customer_id"], one["what"]) for one in found["differences"]] == [(str(told), ["actions"])]
+    assert found["differences"][0]["stored"]["actions"] != found["differences"][0]["recomputed"]["actions"]
+    # C3 was decided to wait, so its inputs were not kept; its decision was hashed all the same.
+    rows = await stage.tenant.rows("select customer_id from run_customer where tenant_id = $1 and inputs is null", stage.tenant_id)
+    waits = rows[0]["customer_id"]
+    await _alter(stage, waits, "jsonb_set(plan, '{review_on}', '1')")
+    found = await stage.post(f"/runs/{run['run_id']}/verify")
+    assert (found["checked"], found["agreed"], found["differences_count"]) == (2, 1, 2)
+    assert {one["customer_id"]: one["what"] for one in found["differences"]} == {str(told): ["actions"], str(waits): ["decision_altered"]}
+
+
+async def _alter(stage: Stage, customer_id: object, made: str) -> None:
+    async with stage.tenant.database.transaction(stage.tenant_id) as session:
+        changed = await session.execute(f"update run_customer set plan = {made} where tenant_id = $1 and customer_id = $2", stage.tenant_id, customer_id)
+    assert changed == 1
+
+
 async def test_full_or_link_only_is_chosen_at_launch_and_wins(stage: Stage) -> None:
     """S0-11, S0-12, S0-21: link_only shows no amount and no number; the claim behind the link has them."""
     await stage.open(ONE_STEP)

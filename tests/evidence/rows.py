@@ -61,6 +61,13 @@ class Told:
             for number in numbers:
                 await allocate(session, self.world.tenant_id, self.items[number], None)
 
+    async def owe(self, number: str, minor: int) -> None:
+        """Let the customer owe one more document, which the claim does not name."""
+        async with self.world.database.transaction(self.world.tenant_id) as session:
+            await _document(
+                session, self.world.tenant_id, self.ledger_id, self.customer_id, new_id(), new_id(), number, "invoice", "debit", "2026-02-20", minor
+            )  # fmt: skip
+
     async def pay(self, number: str, minor: int) -> None:
         """Let a part of a document be paid."""
         async with self.world.database.transaction(self.world.tenant_id) as session:

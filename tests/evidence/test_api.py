@@ -126,6 +126,7 @@ async def test_the_extranet_gets_the_claim_and_vouches_for_its_reader(api: httpx
     assert [row["file_url"] for row in block["rows"][:2]] == ["https://files.acme.example/1001.pdf", None], "an address that is none is left out"
     assert [row["standing_now"] for row in block["rows"]] == ["part_paid", "overdue", "not_due", "credit"]
     assert body["reading"]["grade"] == "read_confirmed"
+    assert "extranet vouches" in body["reading"]["words"]
     assert await told.kinds() == ["vouched"]
     evidence = (await api.get(f"/v1/messages/{told.message_id}/evidence")).json()
     assert "extranet vouches" in evidence["reading"]["words"]

@@ -178,3 +178,13 @@ async def test_a_tenant_id_that_is_no_uuid_never_reaches_a_statement(database):
             pass
     async with database.transaction(TenantId(new_id())) as session:
         assert await session.value("select 1") == 1
+
+
+async def test_two_streams_of_different_rows_may_follow_one_another_on_one_connection(tenant):
+    async with tenant.database.reading(tenant.tenant_id) as session:
+        for sql, expected in (
+            ("select 1 as a, 'x' as b", [(1, "x")]),
+            ("select date '2026-03-02' as a", [(dt.date(2026, 3, 2),)]),
+            ("select 'y' as a", [("y",)]),
+        ):
+            assert [tuple(row) async for row in session.stream(sql)] == expected

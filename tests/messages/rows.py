@@ -166,17 +166,25 @@ class SimplePorts:
     outcomes: list[tuple[UUID, str, str | None]] = field(default_factory=list)
     fences: list[UUID] = field(default_factory=list)
 
-    async def fence(self, session: Session, clock: Clock, message: OutgoingMessage) -> Send | Stop:
-        await session.value("select 1 from customer_state where tenant_id = $1 and customer_id = $2 for share", message.tenant_id, message.customer_id)
-        tenant = await tenancy.tenant_of(session, message.tenant_id)
-        self.fences.append(message.message_id)
-        if not tenant.may_send:
-            return Stop("sending_off")
-        reason = self.stops.get(message.message_id)
+    async def fence(self, session: Session, clock: Clock, messages: Sequence[OutgoingMessage], *, waits: bool) -> dict[UUID, Send | Stop]:
+        """One statement locks all; without `waits`, whoever is locked is left out, as in the product."""
+        tenant = await tenancy.tenant_of(session, messages[0].tenant_id)
+        customers = [message.customer_id for message in messages]
+        skip = "" if waits else "skip locked"
+        free = await session.rows(
+            f"select customer_id from customer_state where tenant_id = $1 and customer_id = any ($2::uuid[]) order by 1 for no key update {skip}",
+            messages[0].tenant_id,
+            customers,
+        )
+        self.fences += [message.message_id for message in messages]
+        return {m.message_id: self._verdict(m, tenant.may_send) for m in messages if m.customer_id in {row["customer_id"] for row in free}}
+
+    def _verdict(self, message: OutgoingMessage, may_send: bool) -> Send | Stop:  # noqa: FBT001  # a fact, not a switch
+        reason = self.stops.get(message.message_id) if may_send else "sending_off"
         return Stop(reason) if reason else Send()
 
-    async def on_outcome(self, session: Session, clock: Clock, message: OutgoingMessage, outcome: Outcome) -> None:
-        self.outcomes.append((message.message_id, outcome, message.reason))
+    async def on_outcome(self, session: Session, clock: Clock, messages: Sequence[OutgoingMessage], outcome: Outcome) -> None:
+        self.outcomes += [(message.message_id, outcome, message.reason) for message in messages]
 
     async def claim_data(self, session: ReadSession, tenant_id: TenantId, claim_ids: Sequence[UUID]) -> dict[UUID, ClaimRow]:
         rows = await session.rows(

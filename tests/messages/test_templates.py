@@ -37,7 +37,8 @@ def fault(text: str = "x", **parts: Any) -> str:
 def test_every_documented_placeholder_has_a_value_in_a_full_claim() -> None:
     """S1-12: the table of placeholders is what rendering knows, no more and no less."""
     for name in PLACEHOLDERS:
-        said = written(f"[{{{{{name}}}}}]", rich_claim(), contact_name="Anna Rossi", link_url=LINK, crm_url=LINK, opt_out_url=LINK).text
+        full = rich_claim(personal_text="As agreed.")
+        said = written(f"[{{{{{name}}}}}]", full, contact_name="Anna Rossi", link_url=LINK, crm_url=LINK, opt_out_url=LINK).text
         assert re.fullmatch(r"\[.+\]\n", said, re.DOTALL), name
 
 

@@ -9,11 +9,14 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from dunning.scenarios.overrides import Override, compile_varied
 from dunning.scenarios.recording import record
 from dunning.scenarios.rules import CREDIT, DEBIT, Calendar, Compiled, Defaults, Fact, Id, Item, Position, Sent, compile_scenario, plan
 from dunning.scenarios.steps import (
     Amount,
+    Conditions,
     Grouping,
+    Ladder,
     LateEntry,
     Mode,
     Netting,
@@ -65,10 +68,16 @@ def world(seed: int, size: int, *, plain: bool = False) -> World:
     random = Random(seed)
     sources = _sources(random, plain=plain)
     scenarios = {key: compile_scenario(source) for key, source in sources.items()}
+    if not plain and random.random() < 0.3:
+        overrides = _overrides(random, sources["S", 1], sources["S", 2])
+        scenarios |= {key: compile_varied(source, overrides) for key, source in sources.items() if key[0] == "S"}
     calendar = Calendar(frozenset({5, 6}), frozenset({DAY_ZERO + random.randint(-9, 9)})) if random.random() < 0.5 else Calendar()
     items = tuple(_item(random, number, plain=plain) for number in range(size))
     defaults = Defaults() if plain or random.random() < 0.7 else Defaults(random.randint(0, 3), random.choice([None, 0, 4]), {"EUR": 2000}, {})
-    position = Position(items=items, calendar=calendar, defaults=defaults)
+    if not plain and random.random() < 0.15:
+        defaults = defaults._replace(contact_budget=random.randint(1, 3), contact_budget_days=random.choice([3, 7, 14]))
+    tags = frozenset() if plain else frozenset(tag for tag in ("vip", "frozen") if random.random() < 0.3)
+    position = Position(items=items, calendar=calendar, defaults=defaults, tags=tags)
     position = walked(position, scenarios, sorted(random.sample(range(DAY_ZERO - 24, DAY_ZERO - 1), random.randint(0, 7))))
     if not plain:
         position = _things_happen(random, position)
@@ -108,6 +117,7 @@ def _sources(random: Random, *, plain: bool) -> dict[tuple[Id, int], Scenario]:
             grace_days=random.choice([None, None, 0, 3]),
             reset_policy=random.choice(list(ResetPolicy)),
             shift=random.choice(list(Shift)),
+            ladder=Ladder.ITEM if plain or random.random() < 0.85 else Ladder.LEAD_ITEM,
             min_item=(Amount(3000, "EUR"),) if not plain and random.random() < 0.2 else (),
             min_customer=(Amount(9000, "EUR"),) if not plain and random.random() < 0.25 else (),
         )
@@ -154,8 +164,28 @@ def _step(random: Random, code: str, rank: int, trigger: Trigger, *, plain: bool
         min_customer=(Amount(random.choice([0, 12000]), "EUR"),) if not plain and random.random() < 0.15 else (),
         deadline_days=random.choice([None, 3, 7]),
         show_not_due=random.random() < 0.3,
+        conditions=Conditions() if plain or random.random() < 0.85 else _conditions(random),
         **does,
     )
+
+
+def _conditions(random: Random) -> Conditions:
+    return random.choice(
+        [Conditions(min_overdue_items=2), Conditions(min_oldest_days=12), Conditions(tags_any=("vip",)), Conditions(tags_none=("frozen",)), Conditions(2, 5)]
+    )
+
+
+def _overrides(random: Random, source: Scenario, newer: Scenario) -> list[Override]:
+    """Return what one customer's collector changed: a step less, a step later, a step more."""
+    step = random.choice(source.steps)
+    found = [Override("remove", step.code, {})] if random.random() < 0.5 else [Override("change", step.code, {"mode": random.choice(["approve", "automatic"])})]
+    if random.random() < 0.5:
+        taken = {one.rank for one in (*source.steps, *newer.steps)}
+        rank = next(rank for rank in range(step.rank + 1, step.rank + 20) if rank not in taken)
+        trigger = {"kind": "due_date", "offset_days": step.trigger.offset_days + random.randint(0, 3)}
+        task = {"kind": "checkpoint", "text": "Look first."}
+        found.append(Override("insert", "own", {"rank": rank, "name": "own", "mode": "manual", "trigger": trigger, "task": task}))
+    return found
 
 
 def _next_version(random: Random, steps: tuple[Step, ...]) -> tuple[Step, ...]:
@@ -166,7 +196,7 @@ def _next_version(random: Random, steps: tuple[Step, ...]) -> tuple[Step, ...]:
     if random.random() < 0.4:
         near = random.choice(kept)
         taken = {step.rank for step in kept}
-        rank = next(rank for rank in range(near.rank + random.choice([-5, 5]), near.rank + 20) if rank not in taken)
+        rank = next(rank for rank in range(max(1, near.rank + random.choice([-5, 5])), near.rank + 20) if rank not in taken)
         trigger = Trigger(TriggerKind.DUE_DATE, near.trigger.offset_days + random.randint(-2, 4))
         kept.append(_step(random, "new", rank, trigger, plain=False, repeats=False))
     if len(kept) > 1 and random.random() < 0.15:

@@ -147,6 +147,8 @@ def test_an_account_block_says_what_lifts_it() -> None:
     assert errors(blocking()) == [("block_without_release", "steps[0].operations[0].params.release_when")]
     assert errors(blocking(release_when="never")) == [("block_without_release", "steps[0].operations[0].params.release_when")]
     assert errors(blocking(release_when="settled")) == []
+    assert errors(blocking(release_when="settled", degree="total")) == [("unknown_degree", "steps[0].operations[0].params.degree")]
+    assert errors(blocking(release_when="settled", degree="no_new_orders")) == []
     assert errors(blocking(manual=True)) == []
 
 

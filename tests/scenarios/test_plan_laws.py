@@ -85,7 +85,12 @@ def nothing_left_out(rule: Rule, world: World) -> None:
 
 
 def less_money(rule: Rule, world: World) -> None:
-    """Lowering open debit amounts adds no candidate row and raises no action's rank."""
+    """Lowering open debit amounts adds no candidate row and raises no action's rank.
+
+    Not where the oldest item leads: when it is settled the next one leads, from the place that it has itself (ADR 14).
+    """
+    if any(compiled.leads for compiled in world.scenarios.values()):
+        return
     random = Random(sum(item.open_minor for item in world.position.items) + world.nights[0])
     lowered = tuple(
         item if item.direction == CREDIT or random.random() < 0.5 else item._replace(open_minor=random.randint(0, item.open_minor))

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from dunning.messages.relays import Connection, Pace, RelayRefused, Reply, pace_of
+from dunning.messages.relays import Connection, DnsChecks, Pace, RelayRefused, Reply, pace_of
 from dunning.messages.rules import Phase
 
 _LINK = re.compile(r"https?://\S+")
@@ -57,6 +57,9 @@ class Mailbox:
     name: str = "sink"
     pace: Pace = field(default_factory=lambda: pace_of(0))
     lanes: int = 1
+    per_domain: int = 0
+    bounce_domain: str | None = None
+    dns_checks: DnsChecks = "off"
     letters: list[Letter] = field(default_factory=list)
     refusals: dict[str, tuple[int, str]] = field(default_factory=dict)
 

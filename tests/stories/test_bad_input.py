@@ -13,6 +13,7 @@ import pytest
 from dunning.kit.bell import ArqBell, NullBell
 from dunning.kit.database import Database
 from dunning.kit.settings import Settings
+from dunning.messages import relay_service
 from dunning_api.app import create_app
 from dunning_cli.embedded import EmbeddedPostgres
 from tests.conftest import KEYRING, TenantWorld, client_of
@@ -279,14 +280,15 @@ async def test_a_wrong_mail_password_stops_the_relay_and_says_which_setting(desk
             state = {found["name"]: found for found in (await desk.get("/relays"))["data"]}["sink"]
             assert state["state"] == "suspended"
             assert state["reason"].startswith("login_refused: 535")
-            assert "Correct DUNNING_SMTP_USERNAME and DUNNING_SMTP_PASSWORD, restart the worker, then resume the relay." in state["advice"]
+            assert "Correct DUNNING_SMTP_USERNAME and DUNNING_SMTP_PASSWORD, restart the worker, then run `dunning relays resume smtp`." in state["advice"]
             assert [message["state"] for message in await desk.messages()] == ["ready", "ready"]
             assert relay.accepted == []
             desk.world.transports = {"sink": smtp_to(relay.port, name="sink", username="ar", password="right")}
             await desk.work()
             assert relay.accepted == [], "a person resumes it"
         finally:
-            await desk.post("/relays/sink/resume")
+            async with desk.tenant.database.across_tenants() as session:
+                assert await relay_service.resume_circuit(session, name="sink")
         await desk.work()
         assert [message["state"] for message in await desk.messages()] == ["accepted", "accepted"]
         assert len(relay.accepted) == 2

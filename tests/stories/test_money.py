@@ -113,7 +113,7 @@ async def test_money_is_only_set_against_debts(desk: Desk) -> None:
     much = {"amount": "60.00", "currency": "EUR"}
     target = [{"document_external_id": "1001", "amount": much}]
     over = await desk.ask("PUT", f"/ledgers/{desk.ledger_id}/receipts/R1", body | {"amount": much, "allocation": target}, status=409)
-    assert "document 1001 has less open than is to be allocated to it" in over["detail"]
+    assert "document 1001 has less open than the 60.00 EUR to be allocated to it (open now: 1001/1: 50.00 EUR)" in over["detail"]
     assert (await desk.get(f"/ledgers/{desk.ledger_id}/receipts"))["data"] == []
     paid = await desk.pay("60.00")
     assert (paid["allocated"]["amount"], paid["unapplied"]["amount"]) == ("50.00", "10.00")

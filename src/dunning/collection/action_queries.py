@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
 import asyncpg
 
 from dunning.kit.database import ReadSession
-from dunning.kit.ids import ActionId, LedgerId, TenantId
+from dunning.kit.ids import ActionId, CustomerId, LedgerId, TenantId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,32 +27,64 @@ class ActionFilter:
     channel: str | None = None
     from_on: dt.date | None = None
     to_on: dt.date | None = None
+    person_id: UUID | None = None
+    origin: str | None = None
+
+
+_FOUND = """
+  from action a
+ where a.tenant_id = $1 and ($2::uuid is null or a.action_id < $2)
+   and ($4::uuid is null or a.customer_id = $4) and ($5::uuid is null or a.ledger_id = $5) and ($6::uuid is null or a.run_id = $6)
+   and ($7::text is null or a.step_code = $7) and ($8::text is null or a.state = $8) and ($9::text is null or a.kind = $9)
+   and ($10::date is null or a.local_date >= $10) and ($11::date is null or a.local_date <= $11)
+   and ($12::uuid is null or exists (select 1 from item_progress p where p.tenant_id = $1 and p.action_id = a.action_id and p.item_id = $12)
+                          or exists (select 1 from action_item t where t.tenant_id = $1 and t.action_id = a.action_id and t.item_id = $12))
+   and ($13::text is null or a.task_kind = $13 or exists (
+         select 1 from message m where m.tenant_id = $1 and m.action_id = a.action_id and m.channel = $13))
+   and ($14::uuid is null or a.person_id = $14) and ($15::text is null or a.origin = $15)
+ order by a.action_id desc limit $3
+"""
+
+
+def _values(where: ActionFilter, before: UUID | None, limit: int) -> tuple[object, ...]:
+    return (
+        before, limit, where.customer_id, where.ledger_id, where.run_id, where.step_code, where.state, where.kind, where.from_on, where.to_on,
+        where.item_id, where.channel, where.person_id, where.origin,
+    )  # fmt: skip
 
 
 async def actions_before(session: ReadSession, tenant_id: TenantId, where: ActionFilter, before: UUID | None, limit: int) -> list[asyncpg.Record]:
     """Return actions below an id, the newest first. A channel is that of a message of the action, or of the task that takes its place."""
-    return await session.rows(
-        """select a.* from action a
-            where a.tenant_id = $1 and ($2::uuid is null or a.action_id < $2)
-              and ($4::uuid is null or a.customer_id = $4) and ($5::uuid is null or a.ledger_id = $5) and ($6::uuid is null or a.run_id = $6)
-              and ($7::text is null or a.step_code = $7) and ($8::text is null or a.state = $8) and ($9::text is null or a.kind = $9)
-              and ($10::date is null or a.local_date >= $10) and ($11::date is null or a.local_date <= $11)
-              and ($12::uuid is null or exists (select 1 from item_progress p where p.tenant_id = $1 and p.action_id = a.action_id and p.item_id = $12))
-              and ($13::text is null or a.task_kind = $13 or exists (
-                    select 1 from message m where m.tenant_id = $1 and m.action_id = a.action_id and m.channel = $13))
-            order by a.action_id desc limit $3""",
-        tenant_id, before, limit, where.customer_id, where.ledger_id, where.run_id, where.step_code, where.state, where.kind, where.from_on,
-        where.to_on, where.item_id, where.channel,
-    )  # fmt: skip
+    return await session.rows(f"select a.* {_FOUND}", tenant_id, *_values(where, before, limit))
+
+
+async def ids_before(session: ReadSession, tenant_id: TenantId, where: ActionFilter, before: UUID | None, limit: int) -> list[ActionId]:
+    """Return the ids of actions below an id, the newest first."""
+    return [ActionId(row["action_id"]) for row in await session.rows(f"select a.action_id {_FOUND}", tenant_id, *_values(where, before, limit))]
+
+
+async def customers_of_actions(session: ReadSession, tenant_id: TenantId, action_ids: Collection[ActionId]) -> list[CustomerId]:
+    """Return the customers of some actions, each once."""
+    rows = await session.rows("select distinct customer_id from action where tenant_id = $1 and action_id = any ($2::uuid[])", tenant_id, list(action_ids))
+    return [CustomerId(row["customer_id"]) for row in rows]
 
 
 async def items_of_action(session: ReadSession, tenant_id: TenantId, action_id: ActionId) -> list[asyncpg.Record]:
-    """Return the items of an action with the amounts as they were then and as they are now; passed-over steps have a reason."""
+    """Return the items of an action with the amounts as they were then and as they are now; passed-over steps have a reason.
+
+    Items of an action outside the scenario that complete no step by it have no step code.
+    """
     return await session.rows(
-        """select p.item_id, p.episode, p.step_code, p.repeat_no, p.state, p.reason, p.open_minor, p.completed_on, i.document_id, i.external_id, i.number,
-                  i.due_on, i.currency, i.amount_minor, i.amount_minor - i.allocated_minor as open_now_minor
-             from item_progress p join item i on i.tenant_id = p.tenant_id and i.item_id = p.item_id
-            where p.tenant_id = $1 and p.action_id = $2 order by p.item_progress_id""",
+        """select r.*, i.document_id, i.external_id, i.number, i.due_on, i.currency, i.amount_minor, i.amount_minor - i.allocated_minor as open_now_minor
+             from (
+               select p.item_id, p.step_code, p.repeat_no, p.state, p.reason, p.open_minor, p.completed_on, p.item_progress_id as place
+                 from item_progress p where p.tenant_id = $1 and p.action_id = $2
+                union all
+               select t.item_id, null, null, t.state, t.reason, t.open_minor, null, t.item_id from action_item t
+                where t.tenant_id = $1 and t.action_id = $2 and not exists (
+                  select 1 from item_progress p where p.tenant_id = $1 and p.action_id = $2 and p.item_id = t.item_id and p.reason is null)
+             ) r join item i on i.tenant_id = $1 and i.item_id = r.item_id
+            order by r.place, r.step_code""",
         tenant_id, action_id,
     )  # fmt: skip
 
@@ -92,11 +125,19 @@ async def settled_actions(session: ReadSession, tenant_id: TenantId, ledger_id: 
     """Return live actions that tell nobody by themselves and none of whose pending items is open."""
     return await session.rows(
         """select a.* from action a
-            where a.tenant_id = $1 and a.ledger_id = $2 and a.state in ('awaiting_approval', 'scheduled', 'waiting') and a.origin = 'scenario'
-              and exists (select 1 from item_progress p where p.tenant_id = $1 and p.action_id = a.action_id and p.state = 'pending')
-              and not exists (
-                select 1 from item_progress p join item i on i.tenant_id = $1 and i.item_id = p.item_id
-                 where p.tenant_id = $1 and p.action_id = a.action_id and p.state = 'pending' and i.state = 'posted' and i.allocated_minor < i.amount_minor)
+            where a.tenant_id = $1 and a.ledger_id = $2 and a.state in ('awaiting_approval', 'scheduled', 'waiting')
+              and case when a.origin = 'scenario' then
+                exists (select 1 from item_progress p where p.tenant_id = $1 and p.action_id = a.action_id and p.state = 'pending')
+                and not exists (
+                  select 1 from item_progress p join item i on i.tenant_id = $1 and i.item_id = p.item_id
+                   where p.tenant_id = $1 and p.action_id = a.action_id and p.state = 'pending' and i.state = 'posted' and i.allocated_minor < i.amount_minor)
+              else
+                exists (select 1 from action_item t where t.tenant_id = $1 and t.action_id = a.action_id and t.state in ('attached', 'listed'))
+                and not exists (
+                  select 1 from action_item t join item i on i.tenant_id = $1 and i.item_id = t.item_id
+                   where t.tenant_id = $1 and t.action_id = a.action_id and t.state in ('attached', 'listed') and i.state = 'posted'
+                     and i.allocated_minor < i.amount_minor)
+              end
               and not exists (select 1 from message m where m.tenant_id = $1 and m.action_id = a.action_id
                                and m.state in ('committing', 'uncertain', 'held', 'accepted'))
             order by a.action_id limit $3""",

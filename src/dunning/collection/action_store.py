@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
 
 from dunning.kit.database import ReadSession, Session, encode_json
 from dunning.kit.ids import ActionId, ClaimId, CustomerId, LedgerId, RunId, TenantId, new_id
+from dunning.scenarios.position import Id
 
 LIVE = ("awaiting_approval", "scheduled", "executed", "waiting")
 
@@ -45,23 +46,28 @@ class NewAction:
     completed_on: dt.date | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewProgress:
-    """A row of progress to be inserted; a pending one with a reason becomes `skipped` when its action completes."""
+class ProgressRow(NamedTuple):
+    """One item and the step that its action completes for it or, with a reason, passes over. A tuple, because a night writes very many."""
 
-    customer_id: CustomerId
-    item_id: UUID
+    item_id: Id
     episode: int
-    scenario_id: UUID
     scenario_version: int
     step_code: str
     repeat_no: int
-    state: str
     reason: str | None
-    action_id: ActionId
     open_minor: int | None
-    completed_on: dt.date | None
     counted_from_on: dt.date | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewProgress:
+    """The rows of progress of one action to be inserted: pending ones, or where the action is complete from its start, completed and skipped ones."""
+
+    customer_id: CustomerId
+    action_id: ActionId
+    scenario_id: Id
+    rows: Sequence[ProgressRow]
+    completed_on: dt.date | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,15 +98,17 @@ class NewActivity:
 _INSERT_ACTIONS = """
 insert into action (tenant_id, ledger_id, action_id, customer_id, run_id, origin, scenario_id, scenario_version, step_code, step_name, kind, mode,
                     content_mode, document_id, local_date, scheduled_on, state, reason, task_kind, task_text, totals, deadline_on, one_a_day,
-                    executed_at, completed_on)
-select $1, $2, g.* from unnest($3::uuid[], $4::uuid[], $5::uuid[], $6::text[], $7::uuid[], $8::int[], $9::text[], $10::text[], $11::text[], $12::text[],
+                    executed_at, completed_on, person_id)
+select $1, $2, g.*,
+       (select a.person_id from assignment a where a.tenant_id = $1 and a.customer_id = g.customer_id and a.role = 'collector' and a.lead and a.ended_on is null)
+  from unnest($3::uuid[], $4::uuid[], $5::uuid[], $6::text[], $7::uuid[], $8::int[], $9::text[], $10::text[], $11::text[], $12::text[],
   $13::text[], $14::uuid[], $15::date[], $16::date[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[]::jsonb[], $22::date[], $23::boolean[],
-  $24::timestamptz[], $25::date[]) as g
+  $24::timestamptz[], $25::date[]) as g (action_id, customer_id)
 """
 
 
 async def insert_actions(session: Session, tenant_id: TenantId, ledger_id: LedgerId, actions: Sequence[NewAction]) -> None:
-    """Insert actions in one statement; a second automatic one of the day raises the database's unique violation."""
+    """Insert actions in one statement, each for the lead collector of its customer; a second automatic one of the day raises the unique violation."""
     if not actions:
         return
     a = actions
@@ -117,21 +125,25 @@ async def insert_actions(session: Session, tenant_id: TenantId, ledger_id: Ledge
 _INSERT_PROGRESS = """
 insert into item_progress (tenant_id, item_progress_id, customer_id, item_id, episode, scenario_id, scenario_version, step_code, repeat_no, state,
                            reason, action_id, open_minor, completed_on, counted_from_on)
-select $1, g.* from unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::int[], $6::uuid[], $7::int[], $8::text[], $9::int[], $10::text[], $11::text[],
-                           $12::uuid[], $13::int8[], $14::date[], $15::date[]) as g
+select $1, g.id, ($2::uuid[])[g.place], g.item_id, g.episode, ($3::uuid[])[g.place], g.version, g.step_code, g.repeat_no,
+       case when ($4::date[])[g.place] is null then 'pending' when g.reason is null then 'completed' else 'skipped' end,
+       g.reason, ($5::uuid[])[g.place], g.open_minor, ($4::date[])[g.place], g.counted_from_on
+  from unnest($6::int[], $7::uuid[], $8::uuid[], $9::int[], $10::int[], $11::text[], $12::int[], $13::text[], $14::int8[], $15::date[])
+    as g (place, id, item_id, episode, version, step_code, repeat_no, reason, open_minor, counted_from_on)
 """
 
 
-async def insert_progress(session: Session, tenant_id: TenantId, rows: Sequence[NewProgress]) -> None:
+async def insert_progress(session: Session, tenant_id: TenantId, progress: Sequence[NewProgress]) -> None:
     """Insert rows of progress in one statement; a live row of the same item, episode, step and repeat raises the unique violation."""
+    rows = [row for one in progress for row in one.rows]
     if not rows:
         return
+    # What all rows of an action share goes over the wire once, and a row names its action by place.
+    places = [place for place, one in enumerate(progress, 1) for _ in one.rows]
     await session.execute(
         _INSERT_PROGRESS, tenant_id,
-        [new_id() for _ in rows], [x.customer_id for x in rows], [x.item_id for x in rows], [x.episode for x in rows],
-        [x.scenario_id for x in rows], [x.scenario_version for x in rows], [x.step_code for x in rows], [x.repeat_no for x in rows],
-        [x.state for x in rows], [x.reason for x in rows], [x.action_id for x in rows], [x.open_minor for x in rows],
-        [x.completed_on for x in rows], [x.counted_from_on for x in rows],
+        [x.customer_id for x in progress], [x.scenario_id for x in progress], [x.completed_on for x in progress], [x.action_id for x in progress],
+        places, [new_id() for _ in rows], *map(list, zip(*rows, strict=True)),
     )  # fmt: skip
 
 
@@ -175,6 +187,18 @@ async def action_row(session: ReadSession, tenant_id: TenantId, action_id: Actio
     return await session.row("select * from action where tenant_id = $1 and action_id = $2", tenant_id, action_id)
 
 
+async def action_rows(session: ReadSession, tenant_id: TenantId, action_ids: Sequence[ActionId]) -> list[asyncpg.Record]:
+    """Return some actions in id order; those that do not exist are missing."""
+    return await session.rows("select * from action where tenant_id = $1 and action_id = any ($2::uuid[]) order by action_id", tenant_id, list(action_ids))
+
+
+async def actions_for_change(session: Session, tenant_id: TenantId, action_ids: Sequence[ActionId]) -> list[asyncpg.Record]:
+    """Return some actions in id order with their rows locked; those that do not exist are missing."""
+    return await session.rows(
+        "select * from action where tenant_id = $1 and action_id = any ($2::uuid[]) order by action_id for update", tenant_id, list(action_ids)
+    )
+
+
 async def action_for_change(session: Session, tenant_id: TenantId, action_id: ActionId) -> asyncpg.Record | None:
     """Return one action with its row locked."""
     return await session.row("select * from action where tenant_id = $1 and action_id = $2 for update", tenant_id, action_id)
@@ -214,6 +238,25 @@ async def stand(
     )  # fmt: skip
 
 
+async def note_approval(session: Session, tenant_id: TenantId, action_ids: Sequence[ActionId], actor: str, at: dt.datetime) -> None:
+    """Note who let some actions go, and when on the tenant's clock."""
+    await session.execute(
+        "update action set approved_at = $3, approved_by = $4 where tenant_id = $1 and action_id = any ($2::uuid[])", tenant_id, list(action_ids), at, actor
+    )
+
+
+async def end_actions(session: Session, tenant_id: TenantId, action_ids: Sequence[ActionId], state: str, reason: str) -> None:
+    """End some actions that are not to be, for one reason, in one statement."""
+    await session.execute(
+        """update action set state = $3, reason = $4, task_kind = null, task_text = null, revision = revision + 1, updated_at = clock_timestamp()
+            where tenant_id = $1 and action_id = any ($2::uuid[])""",
+        tenant_id,
+        list(action_ids),
+        state,
+        reason,
+    )
+
+
 async def reschedule(session: Session, tenant_id: TenantId, action_id: ActionId, scheduled_on: dt.date, state: str) -> None:
     """Move an action to another day."""
     await session.execute(
@@ -238,14 +281,15 @@ async def void_progress(session: Session, tenant_id: TenantId, action_ids: Seque
     )
 
 
-async def skip_progress(session: Session, tenant_id: TenantId, action_id: ActionId, on: dt.date) -> int:
-    """Let the items of an action pass over its steps, because a person said so."""
+async def skip_progress(session: Session, tenant_id: TenantId, action_id: ActionId, on: dt.date, *, reason: str = "by_hand") -> int:
+    """Let the items of an action pass over its steps, because a person said so or for another named reason."""
     return await session.execute(
-        """update item_progress set state = 'skipped', reason = coalesce(reason, 'by_hand'), completed_on = $3, counted_from_on = null
+        """update item_progress set state = 'skipped', reason = coalesce(reason, $4), completed_on = $3, counted_from_on = null
             where tenant_id = $1 and action_id = $2 and state = 'pending'""",
         tenant_id,
         action_id,
         on,
+        reason,
     )
 
 

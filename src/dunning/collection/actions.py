@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from uuid import UUID
 
 import asyncpg
@@ -44,10 +45,15 @@ _VERBS = {
     ActionEvent.COMPLETED: "completed",
     ActionEvent.RETRIED: "retried",
     ActionEvent.SKIPPED: "skipped",
+    ActionEvent.CHANGED: "changed",
+    ActionEvent.REPLACED: "replaced",
+    ActionEvent.RUN_NOW: "run now",
+    ActionEvent.REASSIGNED: "given to somebody else",
+    ActionEvent.ROUTED: "led on to another step",
 }
 
 
-async def _taken(
+async def taken(
     session: Session, clock: Clock, tenant_id: TenantId, action_id: ActionId, event: ActionEvent, *, outbound: Outbound, actor: str
 ) -> tuple[asyncpg.Record, Scene]:
     """Lock the customer, then the action, and return it with its scene; raise `NotFound` or `WrongState`."""
@@ -60,12 +66,21 @@ async def _taken(
     if action is None:
         noun = "action"
         raise NotFound(noun)
-    manual = action["mode"] == "manual" and action["kind"] == "notice" and action["executed_at"] is None
-    if not may(event, action["state"], manual=manual):
-        msg = f"The action is {action['state']} and cannot be {_VERBS[event]}."
-        raise WrongState(msg, state=action["state"])
+    refusal = why_not(action, event)
+    if refusal is not None:
+        raise WrongState(refusal, state=action["state"])
     scene = await scenes.scene_of(session, clock, tenant_id=tenant_id, ledger_id=LedgerId(action["ledger_id"]), outbound=outbound, actor=actor)
     return action, scene
+
+
+def why_not(action: asyncpg.Record, event: ActionEvent) -> str | None:
+    """Return why an action in its state does not take an event, in words; None: it does."""
+    manual = action["mode"] == "manual" and action["kind"] == "notice" and action["executed_at"] is None
+    if not may(event, action["state"], manual=manual):
+        return f"The action is {action['state'].replace('_', ' ')} and cannot be {_VERBS[event]}."
+    if event is ActionEvent.SKIPPED and action["origin"] != "scenario" and action["counts_as_step"] is None:
+        return "The action belongs to no step that could be passed over. Cancel it instead."
+    return None
 
 
 async def approve_action(session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, action_id: ActionId, outbound: Outbound) -> asyncpg.Record:
@@ -73,8 +88,9 @@ async def approve_action(session: Session, clock: Clock, *, tenant_id: TenantId,
 
     Settled, held and covered rows drop out; with none left the action is cancelled with the cause. A notice in manual mode is sent by this.
     """
-    action, scene = await _taken(session, clock, tenant_id, action_id, ActionEvent.APPROVED, outbound=outbound, actor=actor)
-    await _tell(session, clock, scene, action, "action.approved", {})
+    action, scene = await taken(session, clock, tenant_id, action_id, ActionEvent.APPROVED, outbound=outbound, actor=actor)
+    await action_store.note_approval(session, tenant_id, [action_id], actor, clock.now())
+    await tell(session, clock, scene, action, "action.approved", {})
     if action["scheduled_on"] > scene.today:
         await action_store.stand(session, tenant_id, action_id, "scheduled")
         await facts_changed(session, tenant_id, [CustomerId(action["customer_id"])], scene.today)
@@ -87,7 +103,7 @@ async def reject_action(
     session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, action_id: ActionId, reason: str, outbound: Outbound
 ) -> asyncpg.Record:
     """Refuse an action that waits for approval. Its items are free again and will be planned anew; to pass its step over, skip it instead."""
-    action, scene = await _taken(session, clock, tenant_id, action_id, ActionEvent.REJECTED, outbound=outbound, actor=actor)
+    action, scene = await taken(session, clock, tenant_id, action_id, ActionEvent.REJECTED, outbound=outbound, actor=actor)
     await carrying.cancel(session, clock, scene, [action], reason, state="rejected")
     return await action_of(session, tenant_id=tenant_id, action_id=action_id)
 
@@ -99,7 +115,7 @@ async def cancel_action(
 
     Raises `MessageUnderWay` when a message has left or may have left.
     """
-    action, scene = await _taken(session, clock, tenant_id, action_id, ActionEvent.CANCELLED, outbound=outbound, actor=actor)
+    action, scene = await taken(session, clock, tenant_id, action_id, ActionEvent.CANCELLED, outbound=outbound, actor=actor)
     if await action_queries.has_message_under_way(session, tenant_id, action_id):
         msg = "A message of this action has left, or may have left, so it cannot be taken back. Wait for its outcome, or resolve it."
         raise MessageUnderWay(msg)
@@ -111,12 +127,12 @@ async def reschedule_action(
     session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, action_id: ActionId, scheduled_on: dt.date, outbound: Outbound
 ) -> asyncpg.Record:
     """Put an action off to another day, today or later; the day it was planned for stays in the history."""
-    action, scene = await _taken(session, clock, tenant_id, action_id, ActionEvent.RESCHEDULED, outbound=outbound, actor=actor)
+    action, scene = await taken(session, clock, tenant_id, action_id, ActionEvent.RESCHEDULED, outbound=outbound, actor=actor)
     if not scene.today <= scheduled_on <= scene.today + dt.timedelta(days=FARTHEST_DAYS):
         msg = f"scheduled_on: expected a day from {scene.today} on, within a year."
         raise Malformed(msg, errors=[{"field": "scheduled_on", "message": "expected a day from today on, within a year"}])
     await action_store.reschedule(session, tenant_id, action_id, scheduled_on, action["state"])
-    await _tell(session, clock, scene, action, "action.rescheduled", {"from_on": action["scheduled_on"], "to_on": scheduled_on})
+    await tell(session, clock, scene, action, "action.rescheduled", {"from_on": action["scheduled_on"], "to_on": scheduled_on})
     await facts_changed(session, tenant_id, [CustomerId(action["customer_id"])], scene.today)
     if action["state"] == "scheduled" and scheduled_on <= scene.today:
         await carrying.carry_out(session, clock, scene, action)
@@ -127,7 +143,7 @@ async def complete_action(
     session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, action_id: ActionId, completed_on: dt.date | None, note: str | None, outbound: Outbound
 ) -> asyncpg.Record:
     """State that a task is done, on a day up to today: its items reach their steps on that day."""
-    action, scene = await _taken(session, clock, tenant_id, action_id, ActionEvent.COMPLETED, outbound=outbound, actor=actor)
+    action, scene = await taken(session, clock, tenant_id, action_id, ActionEvent.COMPLETED, outbound=outbound, actor=actor)
     on = completed_on or scene.today
     if on > scene.today or on < action["local_date"]:
         msg = f"completed_on: expected a day from {action['local_date']}, when the task was made, to {scene.today}."
@@ -145,12 +161,16 @@ async def complete_action(
 
 
 async def retry_action(session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, action_id: ActionId, outbound: Outbound) -> asyncpg.Record:
-    """Close the task of an action and free its items, so that the next run plans and sends anew."""
-    action, scene = await _taken(session, clock, tenant_id, action_id, ActionEvent.RETRIED, outbound=outbound, actor=actor)
+    """Close the task of an action and free its items, so that the next run plans and sends anew; one outside the scenario is carried out again at once."""
+    action, scene = await taken(session, clock, tenant_id, action_id, ActionEvent.RETRIED, outbound=outbound, actor=actor)
     if await action_queries.has_message_under_way(session, tenant_id, action_id):
         msg = "A message of this action may have left. Resolve it first, so that the customer is not told twice."
         raise MessageUnderWay(msg)
-    await carrying.cancel(session, clock, scene, [action], "retried")
+    if action["origin"] == "scenario":
+        await carrying.cancel(session, clock, scene, [action], "retried")
+    else:
+        # No run plans an action outside the scenario anew, so it is carried out again itself.
+        await carrying.carry_out_again(session, clock, scene, action)
     return await action_of(session, tenant_id=tenant_id, action_id=action_id)
 
 
@@ -158,10 +178,10 @@ async def skip_action(
     session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, action_id: ActionId, reason: str, outbound: Outbound
 ) -> asyncpg.Record:
     """Let the items of an action pass over its steps without telling anybody; what comes next is the step above."""
-    action, scene = await _taken(session, clock, tenant_id, action_id, ActionEvent.SKIPPED, outbound=outbound, actor=actor)
+    action, scene = await taken(session, clock, tenant_id, action_id, ActionEvent.SKIPPED, outbound=outbound, actor=actor)
     await action_store.skip_progress(session, tenant_id, action_id, scene.today)
     await carrying.cancel(session, clock, scene, [action], "skipped")
-    await _tell(session, clock, scene, action, "action.skipped", {"reason": reason})
+    await tell(session, clock, scene, action, "action.skipped", {"reason": reason})
     return await action_of(session, tenant_id=tenant_id, action_id=action_id)
 
 
@@ -193,18 +213,28 @@ async def finish_operation(
 
 async def carry_out_scheduled(session: Session, clock: Clock, *, tenant_id: TenantId, action_id: ActionId, outbound: Outbound, actor: str) -> bool:
     """Carry out an approved action whose day has come; False when it has gone on without the caller or sending is off."""
-    seen = await action_store.action_row(session, tenant_id, action_id)
-    if seen is None:
-        return False
-    await lock_customers(session, tenant_id, [seen["customer_id"]])
-    action = await action_store.action_for_change(session, tenant_id, action_id)
-    if action is None or action["state"] != "scheduled":
-        return False
-    scene = await scenes.scene_of(session, clock, tenant_id=tenant_id, ledger_id=LedgerId(action["ledger_id"]), outbound=outbound, actor=actor)
-    if not scene.tenant.may_send or action["scheduled_on"] > scene.today:
-        return False
-    await carrying.carry_out(session, clock, scene, action)
-    return True
+    return bool(await carry_out_many(session, clock, tenant_id=tenant_id, action_ids=[action_id], outbound=outbound, actor=actor))
+
+
+async def carry_out_many(session: Session, clock: Clock, *, tenant_id: TenantId, action_ids: Sequence[ActionId], outbound: Outbound, actor: str) -> int:
+    """Carry out those of some approved actions whose day has come, and return how many; none while sending is off.
+
+    All customers are locked first. Each action is looked at again under the locks, so that one which has gone on meanwhile is passed over.
+    """
+    customers = await action_queries.customers_of_actions(session, tenant_id, action_ids)
+    await lock_customers(session, tenant_id, customers)
+    rows = [row for row in await action_store.actions_for_change(session, tenant_id, action_ids) if row["state"] == "scheduled"]
+    known: dict[LedgerId, Scene] = {}
+    done = 0
+    for action in rows:
+        ledger_id = LedgerId(action["ledger_id"])
+        scene = known.get(ledger_id)
+        if scene is None:
+            scene = known[ledger_id] = await scenes.scene_of(session, clock, tenant_id=tenant_id, ledger_id=ledger_id, outbound=outbound, actor=actor)
+        if scene.tenant.may_send and action["scheduled_on"] <= scene.today:
+            await carrying.carry_out(session, clock, scene, action)
+            done += 1
+    return done
 
 
 async def cancel_settled(session: Session, clock: Clock, *, tenant_id: TenantId, ledger_id: LedgerId, outbound: Outbound, limit: int) -> int:
@@ -234,6 +264,12 @@ async def actions_before(session: ReadSession, *, tenant_id: TenantId, where: Ac
     return await action_queries.actions_before(session, tenant_id, where, before, limit)
 
 
+async def items_of(session: ReadSession, *, tenant_id: TenantId, action_id: ActionId) -> list[asyncpg.Record]:
+    """Return the items of an action; raise `NotFound`."""
+    await action_of(session, tenant_id=tenant_id, action_id=action_id)
+    return await action_queries.items_of_action(session, tenant_id, action_id)
+
+
 async def parts_of(session: ReadSession, *, tenant_id: TenantId, action_id: ActionId) -> dict[str, list[asyncpg.Record]]:
     """Return what belongs to an action: its item rows, claims, operations, notes and messages."""
     return {
@@ -248,11 +284,12 @@ async def parts_of(session: ReadSession, *, tenant_id: TenantId, action_id: Acti
 async def _note(session: Session, clock: Clock, scene: Scene, action: asyncpg.Record, text: str) -> UUID:
     made = NewActivity(customer_id=CustomerId(action["customer_id"]), action_id=ActionId(action["action_id"]), kind="note", text=text, data={})
     ids = await action_store.insert_activities(session, scene.tenant_id, scene.ledger.ledger_id, [made], actor=scene.actor, business_at=clock.now())
-    await _tell(session, clock, scene, action, "action.noted", {"activity_id": ids[0]})
+    await tell(session, clock, scene, action, "action.noted", {"activity_id": ids[0]})
     return ids[0]
 
 
-async def _tell(session: Session, clock: Clock, scene: Scene, action: asyncpg.Record, kind: str, data: dict[str, object]) -> None:
+async def tell(session: Session, clock: Clock, scene: Scene, action: asyncpg.Record, kind: str, data: dict[str, object]) -> None:
+    """Record what happened to an action."""
     await events.record(
         session, clock, tenant_id=scene.tenant_id, kind=kind, subject_kind="action", subject_id=action["action_id"], actor=scene.actor,
         customer_id=CustomerId(action["customer_id"]), data=data,

@@ -9,9 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
-from dunning.collection import action_store, catalogue, claims, composition, despatch, execute, facts, operations
-from dunning.collection.catalogue import Published
-from dunning.collection.composition import Choice
+from dunning.collection import action_store, claims, composition, despatch, endings, execute, last_look, operations, specific_store
 from dunning.collection.despatch import Going, Scene
 from dunning.collection.operations import Effects
 from dunning.events import service as events
@@ -19,7 +17,7 @@ from dunning.events.service import NewEvent
 from dunning.evidence.links import revoke_links_of_claims
 from dunning.kit.calendar import is_closed
 from dunning.kit.clock import Clock
-from dunning.kit.database import ReadSession, Session
+from dunning.kit.database import Session
 from dunning.kit.ids import ActionId, ClaimId, CustomerId, MessageId
 from dunning.ledger.customer_state import facts_changed
 from dunning.messages import store as message_store
@@ -27,14 +25,10 @@ from dunning.messages.rules import Event
 from dunning.messages.store import Change
 from dunning.scenarios.steps import OperationWhen, StepKind
 
+_HOW: dict[str, endings.How] = {"rejected": "rejected", "superseded": "superseded"}
+
 OFFICE_DAYS = 30
 """Closed days in a row that are looked through when a completion was put off by them."""
-
-
-async def published_of(session: ReadSession, scene: Scene, action: asyncpg.Record) -> Published:
-    """Return the scenario version that an action belongs to."""
-    key = (str(action["scenario_id"]), action["scenario_version"])
-    return (await catalogue.load(session, scene.tenant_id, [key]))[key]
 
 
 async def carry_out(session: Session, clock: Clock, scene: Scene, action: asyncpg.Record, *, replaces_id: ClaimId | None = None) -> None:
@@ -44,29 +38,29 @@ async def carry_out(session: Session, clock: Clock, scene: Scene, action: asyncp
     caller has locked the customer's state row and the action.
     """
     action_id, customer_id = ActionId(action["action_id"]), CustomerId(action["customer_id"])
-    published = await published_of(session, scene, action)
-    rows = [row for row in await action_store.pending_rows(session, scene.tenant_id, action_id) if row["reason"] is None]
-    found, _ = await facts.facts_of(session, scene.tenant_id, [customer_id], scene.today, without_action=action_id)
-    document_id = None if action["document_id"] is None else str(action["document_id"])
-    composed = composition.compose(
-        found[0].position, published.compiled, scene.today.toordinal(), [_choice(row) for row in rows],
-        scenario_id=str(action["scenario_id"]), version=action["scenario_version"], document_id=document_id,
-    )  # fmt: skip
+    seen = await last_look.look(session, scene, action)
+    composed = seen.composed
     if composed.action is None:
         await cancel(session, clock, scene, [action], composition.cause_of(composed.dropped))
         return
     if composed.dropped:
         gone = [UUID(str(drop.item_id)) for drop in composed.dropped]
         await action_store.void_progress(session, scene.tenant_id, [action_id], "dropped_out", item_ids=gone)
+        if action["origin"] != "scenario":
+            await specific_store.drop_items(session, scene.tenant_id, action_id, gone, [drop.reason for drop in composed.dropped])
     going = Going(
-        action_id, customer_id, composed.action, composed.info_net_minor, published, found[0].facts_version + 1,
-        content_mode=action["content_mode"], replaces_id=replaces_id,
+        action_id, customer_id, composed.action, composed.info_net_minor, seen.published, seen.facts_version + 1,
+        content_mode=action["content_mode"], replaces_id=replaces_id, own=seen.own,
     )  # fmt: skip
     made = await despatch.prepare(session, clock, scene, [going])
     standing = made.standings[action_id]
+    if standing.state == "cancelled":
+        await action_store.skip_progress(session, scene.tenant_id, action_id, scene.today, reason=standing.reason or "cancelled")
+        await cancel(session, clock, scene, [action], standing.reason or "cancelled")
+        return
     effects = Effects()
     operations.begin(
-        effects, action_id=action_id, customer_id=customer_id, action=composed.action, published=published,
+        effects, action_id=action_id, customer_id=customer_id, action=composed.action, published=seen.published,
         moments=operations.moments_of(standing.state), today=scene.today, actor=scene.actor,
     )  # fmt: skip
     await execute.write_despatch(session, clock, scene, made, effects)
@@ -80,13 +74,6 @@ async def carry_out(session: Session, clock: Clock, scene: Scene, action: asyncp
     told = NewEvent("action.executed", "action", action_id, customer_id, {"state": standing.state, "reason": standing.reason})
     await events.record_many(session, clock, tenant_id=scene.tenant_id, actor=scene.actor, events=[told, *effects.events])
     await facts_changed(session, scene.tenant_id, [customer_id], scene.today)
-
-
-def _choice(row: asyncpg.Record) -> Choice:
-    counted = row["counted_from_on"]
-    return Choice(
-        str(row["item_id"]), row["episode"], row["scenario_version"], row["step_code"], row["repeat_no"], None if counted is None else counted.toordinal()
-    )  # fmt: skip
 
 
 async def carry_out_again(session: Session, clock: Clock, scene: Scene, action: asyncpg.Record) -> None:
@@ -136,9 +123,9 @@ async def cancel(session: Session, clock: Clock, scene: Scene, actions: Sequence
     await take_back(session, clock, scene, ids, reason)
     await action_store.void_progress(session, scene.tenant_id, ids, reason)
     await action_store.drop_operations(session, scene.tenant_id, ids)
-    for action_id in ids:
-        await action_store.stand(session, scene.tenant_id, action_id, state, reason=reason)
-    kind = "action.rejected" if state == "rejected" else "action.cancelled"
+    await action_store.end_actions(session, scene.tenant_id, ids, state, reason)
+    await endings.close(session, clock, scene, actions, _HOW.get(state, "cancelled"))
+    kind = f"action.{state}"
     told = [NewEvent(kind, "action", ActionId(a["action_id"]), CustomerId(a["customer_id"]), {"reason": reason}) for a in actions]
     await events.record_many(session, clock, tenant_id=scene.tenant_id, actor=scene.actor, events=told)
     await facts_changed(session, scene.tenant_id, sorted({CustomerId(a["customer_id"]) for a in actions}, key=lambda c: c.bytes), scene.today)
@@ -171,6 +158,7 @@ async def complete(
             moment=OperationWhen.COMPLETED, today=scene.today, actor=scene.actor,
         )  # fmt: skip
     await events.record_many(session, clock, tenant_id=tenant_id, actor=scene.actor, events=made)
+    await endings.close(session, clock, scene, [action], "completed")
     await facts_changed(session, tenant_id, [customer_id], scene.today)
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 import asyncpg
 
+from dunning.collection.override_store import StoredOverride
 from dunning.kit.database import ReadSession
 from dunning.kit.ids import TenantId
 from dunning.scenarios import definition
+from dunning.scenarios.overrides import Override, varied
 from dunning.scenarios.rules import Compiled, Id, compile_scenario
 from dunning.scenarios.steps import Step
 
@@ -50,6 +52,31 @@ class Catalogue:
     def uses_calendar(self, keys: Iterable[tuple[Id, int]]) -> bool:
         """Tell whether any of these versions depends on closed days."""
         return any(self.versions[key].uses_calendar for key in keys)
+
+    def varied_by(self, overrides: Sequence[StoredOverride]) -> Catalogue:
+        """Return the versions as they are for one customer: with its own steps in each scenario that it changed, told by the templates frozen with them."""
+        if not overrides:
+            return self
+        made = self.with_own_steps([(str(one.scenario_id), Override(one.kind, one.step_code, one.content)) for one in overrides])
+        templates: dict[Id, dict[str, tuple[UUID, int]]] = {}
+        for one in overrides:
+            found = {code: (UUID(str(frozen[0])), int(frozen[1])) for code, frozen in one.template_versions.items()}
+            templates.setdefault(str(one.scenario_id), {}).update(found)
+        return Catalogue(
+            {
+                key: replace(published, template_versions={**published.template_versions, **templates[key[0]]}) if templates.get(key[0]) else published
+                for key, published in made.versions.items()
+            }
+        )
+
+    def with_own_steps(self, overrides: Sequence[tuple[Id, Override]]) -> Catalogue:
+        """Return the versions with overrides applied, each to its scenario."""
+        changed: dict[Id, list[Override]] = {}
+        for scenario_id, override in overrides:
+            changed.setdefault(scenario_id, []).append(override)
+        if not changed:
+            return self
+        return Catalogue({key: _variant(published, changed[key[0]]) if key[0] in changed else published for key, published in self.versions.items()})
 
     def __getitem__(self, key: tuple[Id, int]) -> Published:
         return self.versions[key]
@@ -91,3 +118,17 @@ def _published(row: asyncpg.Record) -> Published:
     scenario = definition.parse(row["content"])
     templates = {code: (UUID(str(found[0])), int(found[1])) for code, found in row["template_versions"].items()}
     return Published(compile_scenario(scenario), {step.code: step for step in scenario.steps}, templates)
+
+
+def _variant(published: Published, overrides: Sequence[Override]) -> Published:
+    """Return a version with overrides applied; one that a newer version leaves no room for is passed over."""
+    scenario = published.compiled.scenario
+    kept: list[Override] = []
+    made = scenario
+    for override in overrides:
+        try:
+            made = varied(scenario, [*kept, override])
+        except definition.InvalidDefinition:
+            continue
+        kept.append(override)
+    return Published(compile_scenario(made), {step.code: step for step in made.steps}, published.template_versions)

@@ -10,9 +10,17 @@ from typing import Any
 import asyncpg
 
 from dunning.kit.database import ReadSession, Session
-from dunning.kit.errors import NotFound
+from dunning.kit.errors import Conflict, NotFound
 from dunning.kit.ids import ActionId, ClaimId, CustomerId, LedgerId, TenantId
 from dunning.messages.ports import ClaimRow
+from dunning.messages.test_messages import ToldBy
+
+
+class NothingTold(Conflict):
+    """The action has no claim: a task, or one that was not carried out."""
+
+    code = "nothing_told"
+    title = "The action has told nothing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +71,23 @@ async def claim_data(session: ReadSession, tenant_id: TenantId, claim_ids: Seque
         "select claim_id, data, revision, state from claim where tenant_id = $1 and claim_id = any ($2::uuid[])", tenant_id, list(claim_ids)
     )
     return {ClaimId(row["claim_id"]): ClaimRow(row["data"], row["revision"], row["state"]) for row in rows}
+
+
+async def told_by(session: ReadSession, tenant_id: TenantId, action_id: ActionId) -> ToldBy:
+    """Return the newest claim of an action; raise `NotFound` for an unknown action, `NothingTold` for one without a claim."""
+    row = await session.row(
+        """select a.ledger_id, k.claim_id, k.data from action a left join claim k on k.tenant_id = a.tenant_id and k.action_id = a.action_id
+            where a.tenant_id = $1 and a.action_id = $2 order by k.claim_no desc limit 1""",
+        tenant_id,
+        action_id,
+    )
+    if row is None:
+        noun = "action"
+        raise NotFound(noun)
+    if row["claim_id"] is None:
+        msg = "This action told the customer nothing, so there is no claim to show. Take one with a notice that was carried out, or a customer."
+        raise NothingTold(msg)
+    return ToldBy(LedgerId(row["ledger_id"]), ClaimId(row["claim_id"]), row["data"])
 
 
 async def void(session: Session, tenant_id: TenantId, action_ids: Sequence[ActionId], reason: str) -> list[ClaimId]:

@@ -55,8 +55,8 @@ def compose(
 ) -> Composition:
     """Return the action that these choices make on facts as they are now.
 
-    Rows come oldest first; the highest rank among those left gives the text. Holds, direct debits and credits are looked at again, days and
-    windows are not: those belong to the decision that was made.
+    Rows come oldest first; the highest rank among those left gives the text. Holds, direct debits, credits and what no
+    scenario is to remind any more are looked at again, days and windows are not: those belong to the decision that was made.
     """
     debits = sorted([item for item in position.items if item.direction == DEBIT and item.open_minor > 0], key=age_of)
     credits_ = sorted([item for item in position.items if item.direction == CREDIT and item.open_minor > 0], key=age_of)
@@ -143,6 +143,8 @@ def may_be_shown(item: Item, today: Day) -> bool:
 def _reason_to_drop(item: Item, choice: Choice, amount_minor: int, today: Day) -> str | None:
     if item.episode != choice.episode:
         return "reopened"
+    if item.scenario_id is None:
+        return "policy_never"
     if not may_be_shown(item, today):
         return "automatic_collection" if item.automatic_collection else "held"
     return None if amount_minor > 0 else "covered_by_credit"

@@ -12,7 +12,7 @@ from dunning.kit.clock import Clock, local_date
 from dunning.kit.database import ReadSession
 from dunning.kit.errors import Conflict, NotFound
 from dunning.kit.ids import CustomerId, LedgerId, TenantId
-from dunning.ledger import ledger_store
+from dunning.ledger import ledgers
 from dunning.ledger.ledger_store import Ledger
 from dunning.scenarios.netting import age_of, net_amounts
 from dunning.scenarios.rules import CREDIT, DEBIT, Action, Item, Row
@@ -37,7 +37,8 @@ async def customer_claim(session: ReadSession, clock: Clock, tenant_id: TenantId
     if sheet is None:
         noun = "customer"
         raise NotFound(noun)
-    ledger = await _ledger_of(session, tenant_id, customer_id)
+    ledger_id = await ledger_of_customer(session, tenant_id, customer_id)
+    ledger = await ledgers.ledger_of(session, tenant_id=tenant_id, ledger_id=ledger_id)
     today = local_date(clock.now(), ledger.time_zone)
     found, _ = await facts.facts_of(session, tenant_id, [customer_id], today)
     action = _action(list(found[0].position.items) if found else [], today)
@@ -50,13 +51,18 @@ async def customer_claim(session: ReadSession, clock: Clock, tenant_id: TenantId
     return freezing.freeze(heading, action, {item_id: dict(row) for item_id, row in items.items()}, {})
 
 
-async def _ledger_of(session: ReadSession, tenant_id: TenantId, customer_id: CustomerId) -> Ledger:
+async def ledger_of_customer(session: ReadSession, tenant_id: TenantId, customer_id: CustomerId) -> LedgerId:
+    """Return the ledger that a customer is in; raise `NotFound`."""
     ledger_id = await session.value("select ledger_id from customer where tenant_id = $1 and customer_id = $2", tenant_id, customer_id)
-    ledger = await ledger_store.ledger_of(session, tenant_id, LedgerId(ledger_id))
-    if ledger is None:
-        noun = "ledger"
+    if ledger_id is None:
+        noun = "customer"
         raise NotFound(noun)
-    return ledger
+    return LedgerId(ledger_id)
+
+
+async def creditor_of(session: ReadSession, tenant_id: TenantId, ledger_id: LedgerId) -> dict[str, object]:
+    """Return the part of a claim that says who asks: names, addresses and bank accounts of a ledger; raise `NotFound`."""
+    return _creditor(await ledgers.ledger_of(session, tenant_id=tenant_id, ledger_id=ledger_id))
 
 
 def _action(items: list[Item], today: dt.date) -> Action:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from uuid import UUID
 
 import asyncpg
 
 from dunning.collection import freezing, sheet_store, wording
 from dunning.collection.catalogue import Published
 from dunning.collection.claims import NewClaim
-from dunning.collection.recipients import Recipient, copied, told
+from dunning.collection.recipients import Recipient, addressed, copied, told, wanting
 from dunning.collection.sheet_store import CustomerSheet
 from dunning.collection.wording import Wording
 from dunning.evidence.links import NewLink
@@ -22,11 +21,15 @@ from dunning.kit.ids import ActionId, ClaimId, ContactId, CustomerId, LinkId, Me
 from dunning.kit.settings import Settings
 from dunning.kit.signing import Keyring
 from dunning.ledger.ledger_store import Ledger
+from dunning.messages.opt_out_links import KEY_OF_CLAIM
 from dunning.messages.queue import NewMessage
 from dunning.messages.windows import SendWindow, next_opening
-from dunning.scenarios.rules import Action
+from dunning.scenarios.rules import Action, Id
 from dunning.scenarios.steps import Audience, Channel, ContentMode, Notice, Step, StepKind
 from dunning.tenancy.service import Tenant
+
+OPTED_OUT = "opted_out"
+"""Why a step before the due date is passed over: everybody it would tell has opted out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +62,39 @@ class Scene:
         return self.tenant.tenant_id
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Own:
+    """Hold what is an action's own beside what its step says: whom it names, the writer's words, and whether its claim asks for chosen items only.
+
+    `selection` is `customer` or `internal` where the claim shows exactly the chosen items; `counts` tells whether it is one more reminder, and
+    `counts_again` whether telling it raises the reminders of its items although its action was complete before.
+    """
+
+    selection: str | None = None
+    counts: bool = True
+    counts_again: bool = False
+    contact_ids: tuple[str, ...] = ()
+    to_emails: tuple[str, ...] = ()
+    personal_subject: str | None = None
+    personal_text: str | None = None
+
+    def frozen(self) -> dict[str, str | bool]:
+        """Return what a claim freezes of it."""
+        words = {"selection": self.selection, "personal_subject": self.personal_subject, "personal_text": self.personal_text}
+        return {name: value for name, value in words.items() if value is not None} | ({"counts_again": True} if self.counts_again else {})
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Hold what is told a second time: the message that is repeated, and its claim where nothing in it has changed."""
+
+    resend_of: MessageId
+    claim_id: ClaimId | None
+
+
 @dataclass(frozen=True, slots=True)
 class Going:
-    """Hold one composed action that is carried out now. `replaces_id` names the void claim that its new one takes the place of."""
+    """Hold one composed action that is carried out now. `replaces_id` names the claim that its new one takes the place of."""
 
     action_id: ActionId
     customer_id: CustomerId
@@ -71,6 +104,8 @@ class Going:
     facts_version: int
     content_mode: str | None = None
     replaces_id: ClaimId | None = None
+    own: Own | None = None
+    again: Again | None = None
 
     @property
     def step(self) -> Step:
@@ -100,15 +135,23 @@ class Despatch:
     links: list[NewLink] = field(default_factory=list)
 
 
-async def prepare(session: Session, clock: Clock, scene: Scene, goings: Sequence[Going]) -> Despatch:
-    """Decide what each action tells whom; claim numbers are taken, nothing else is written yet."""
+async def prepare(session: Session, clock: Clock, scene: Scene, goings: Sequence[Going], *, numbers_from: int | None = None) -> Despatch:
+    """Decide what each action tells whom; nothing is written yet.
+
+    Claim numbers are taken here unless the caller has taken as many as there are notices and gives the first: the ledger's counter is locked
+    until the transaction ends, and batches that go out side by side would wait for each other on it.
+    """
     notices = [going for going in goings if going.step.kind is StepKind.NOTICE]
     made = Despatch()
     for going in goings:
         if going.step.kind is not StepKind.NOTICE:
             made.standings[going.action_id] = _task(going, scene.today)
     if notices:
-        await _Desk(session, clock, scene, notices, made).write()
+        desk = _Desk(session, clock, scene, notices, made)
+        await desk.read()
+        if numbers_from is None:
+            numbers_from = await sheet_store.take_numbers(session, scene.tenant_id, scene.ledger.ledger_id, "claim", len(notices))
+        desk.write(numbers_from)
     return made
 
 
@@ -135,53 +178,69 @@ class _Desk:
         self.wordings: dict[wording.Key, Wording] = {}
         self.link_wording: Wording | None = None
 
-    async def write(self) -> None:
-        """Read what the letters show, then write each."""
+    async def read(self) -> None:
+        """Read what the letters show."""
         scene, session = self.scene, self.session
         customer_ids = {going.customer_id for going in self.goings}
         self.sheets = await sheet_store.customers_of(session, scene.tenant_id, customer_ids)
         self.contacts = await sheet_store.contacts_of(session, scene.tenant_id, customer_ids)
-        self.items = await sheet_store.items_of(session, scene.tenant_id, sorted({i for going in self.goings for i in _shown(going.action)}))
+        self.items = await sheet_store.items_of(session, scene.tenant_id, {i for going in self.goings for i in _shown(going.action)})
         keys = {
             key
             for going in self.goings
             for notice in going.step.notices
-            if (key := wording.frozen_version(going.published.template_versions, notice.template)) is not None
+            for code in notice.templates
+            if (key := wording.frozen_version(going.published.template_versions, code)) is not None
         }
         self.wordings = await wording.load(session, scene.tenant_id, keys)
         if any(_mode(going, notice) == ContentMode.LINK_ONLY for going in self.goings for notice in going.step.notices):
             self.link_wording = await wording.link_wording(session, scene.tenant_id)
-        first = await sheet_store.take_numbers(session, scene.tenant_id, scene.ledger.ledger_id, "claim", len(self.goings))
-        for number, going in enumerate(self.goings, first):
+
+    def write(self, numbers_from: int) -> None:
+        """Write each letter under its number."""
+        for number, going in enumerate(self.goings, numbers_from):
             self._write_one(going, number)
 
     def _write_one(self, going: Going, number: int) -> None:
         scene, sheet, step = self.scene, self.sheets[going.customer_id], going.step
         primary = next(notice for notice in step.notices if notice.primary)
-        claim_id = ClaimId(new_id())
+        told_before = None if going.again is None else going.again.claim_id
+        claim_id = told_before or ClaimId(new_id())
         opening, not_before, valid_until = self._times(sheet)
         receivers, standing = self._receivers(going, primary, sheet)
+        if standing.state == "cancelled":
+            # Nobody is told anything, so there is no claim: the step is passed over, with its reason.
+            self.made.standings[going.action_id] = standing
+            return
         language = receivers[0][1] if receivers else (sheet.language or scene.ledger.language)
         send_day = local_date(opening, sheet.time_zone)
         deadline_on = None if step.deadline_days is None else send_day + dt.timedelta(days=step.deadline_days)
         mode = _mode(going, primary)
+        own = going.own
         heading = freezing.Heading(
-            number, scene.today, deadline_on, mode, language, step, _ledger_part(scene.ledger), {"external_id": sheet.external_id, "name": sheet.name}
-        )
-        data = freezing.freeze(heading, going.action, self.items, going.info_net_minor)
-        self.made.claims.append(
-            NewClaim(
-                claim_id, going.customer_id, going.action_id, number, going.replaces_id, language, mode, data, going.facts_version, deadline_on, scene.today
-            )
-        )
+            number, scene.today, deadline_on, mode, language, step, _ledger_part(scene.ledger, primary), {"external_id": sheet.external_id, "name": sheet.name},
+            counts=own is None or own.counts, by_steps=own is None or own.selection is None,
+        )  # fmt: skip
+        data = freezing.freeze(heading, going.action, self.items, going.info_net_minor) | ({} if own is None else own.frozen())
+        if primary.template_when_covered is not None:
+            data["template_variant"] = "covered" if sheet.is_covered(scene.today) else "standard"
+        if step.is_courtesy:
+            data[KEY_OF_CLAIM] = scene.outbound.link_key_id
+        if told_before is None:
+            self.made.claims.append(
+                NewClaim(
+                    claim_id, going.customer_id, going.action_id, number, going.replaces_id, language, mode, data, going.facts_version, deadline_on,
+                    scene.today,
+                )
+            )  # fmt: skip
         self.made.standings[going.action_id] = Standing(standing.state, standing.reason, standing.task_kind, standing.task_text, deadline_on, mode)
         if not receivers:
             return
-        for notice in step.notices:
+        for notice in [primary] if going.again is not None else step.notices:
             chosen = receivers if notice is primary else self._receivers(going, notice, sheet)[0]
             for recipient, spoken, version in chosen:
                 self._add(going, notice, claim_id, recipient, spoken, version, not_before, valid_until, is_copy=False)
-            if notice.copy_roles:
+            if notice.copy_roles and going.again is None:
                 for recipient in copied(self.contacts[going.customer_id], notice.copy_roles, own_domains=scene.tenant.internal_domains):
                     self._add_copy(going, notice, claim_id, recipient, sheet, not_before, valid_until)
 
@@ -196,7 +255,8 @@ class _Desk:
         return opening, not_before, opening + dt.timedelta(hours=self.scene.outbound.message_valid_hours)
 
     def _wording(self, going: Going, notice: Notice) -> Wording | None:
-        key = wording.frozen_version(going.published.template_versions, notice.template)
+        covered = self.sheets[going.customer_id].is_covered(self.scene.today)
+        key = wording.frozen_version(going.published.template_versions, notice.template_for(covered=covered))
         found = None if key is None else self.wordings.get(key)
         if found is not None and found.shows_details and _mode(going, notice) == ContentMode.LINK_ONLY:
             return self.link_wording
@@ -207,11 +267,21 @@ class _Desk:
         if notice.channel is not Channel.EMAIL:
             return [], Standing("waiting", f"by_{notice.channel.value}", notice.channel.value, _by_hand_text(notice.channel, going.step))
         internal = notice.audience is Audience.INTERNAL
-        found = told(self.contacts[going.customer_id], notice.to_roles, internal=internal, own_domains=self.scene.tenant.internal_domains)
+        contacts, domains = self.contacts[going.customer_id], self.scene.tenant.internal_domains
+        named = going.own is not None and notice.primary and (going.own.contact_ids or going.own.to_emails)
+        if going.own is not None and named:
+            found = addressed(contacts, going.own.contact_ids, going.own.to_emails, internal=internal, own_domains=domains)
+        else:
+            found = told(contacts, notice.to_roles, internal=internal, own_domains=domains)
         instead = notice.fallback[0] if notice.fallback else Channel.LETTER
         if not found:
-            text = f"No e-mail address in the roles {', '.join(notice.to_roles)}. {_by_hand_text(instead, going.step)} Or add a contact and retry."
+            where = "of the people who were chosen" if named else f"in the roles {', '.join(notice.to_roles)}"
+            text = f"No e-mail address {where}. {_by_hand_text(instead, going.step)} Or add a contact and retry."
             return [], Standing("waiting", "no_address", instead.value, text)
+        if going.step.is_courtesy and not internal:
+            found = wanting(found)
+            if not found:
+                return [], Standing("cancelled", OPTED_OUT)
         version = self._wording(going, notice)
         if version is None:
             text = (
@@ -265,11 +335,11 @@ class _Desk:
                 claim_id=claim_id,
                 notice=notice.code,
                 channel=notice.channel.value,
-                recipient_key=str(recipient.contact_id),
+                recipient_key=recipient.key,
                 audience=audience,
                 is_primary=notice.primary and not is_copy,
                 is_copy=is_copy,
-                contact_id=ContactId(recipient.contact_id),
+                contact_id=None if recipient.typed else ContactId(recipient.contact_id),
                 language=language,
                 template_id=version.template_id,
                 template_version=version.version,
@@ -279,7 +349,7 @@ class _Desk:
                 to_name=recipient.name,
                 not_before=not_before,
                 valid_until=valid_until,
-                resend_of=None,
+                resend_of=None if going.again is None else going.again.resend_of,
                 header_domain=scene.ledger.sender_email.rsplit("@", 1)[-1],
             )
         )
@@ -303,9 +373,8 @@ def _mode(going: Going, notice: Notice) -> str:
     return going.content_mode or notice.content_mode.value
 
 
-def _shown(action: Action) -> list[UUID]:
-    ids = [row.item_id for row in action.rows]
-    return [UUID(str(item_id)) for item_id in (*ids, *action.info, *action.not_due, *action.credits)]
+def _shown(action: Action) -> list[Id]:
+    return [*[row.item_id for row in action.rows], *action.info, *action.not_due, *action.credits]
 
 
 def _by_hand_text(channel: Channel, step: Step) -> str:
@@ -313,12 +382,12 @@ def _by_hand_text(channel: Channel, step: Step) -> str:
     return f"Tell the customer by {names.get(channel.value, channel.value)}: {step.name}."
 
 
-def _ledger_part(ledger: Ledger) -> dict[str, object]:
+def _ledger_part(ledger: Ledger, notice: Notice) -> dict[str, object]:
     return {
         "name": ledger.name,
         "country": ledger.country,
-        "sender_name": ledger.sender_name,
+        "sender_name": notice.sender_name or ledger.sender_name,
         "sender_email": ledger.sender_email,
-        "reply_to": ledger.reply_to,
+        "reply_to": notice.reply_to or ledger.reply_to,
         "bank_accounts": [{name: account.get(name) for name in ("beneficiary", "iban", "bic", "bank_name", "currency")} for account in ledger.bank_accounts],
     }

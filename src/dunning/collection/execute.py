@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
 from dunning.collection import action_store, claims, composition, despatch, facts, operations
-from dunning.collection.action_store import NewAction, NewActivity, NewProgress
+from dunning.collection.action_store import NewAction, NewActivity, NewProgress, ProgressRow
 from dunning.collection.catalogue import Catalogue, Published
 from dunning.collection.composition import Choice, Composition, Dropped
 from dunning.collection.despatch import Going, Scene, Standing
@@ -59,6 +59,7 @@ class _Batch:
 
     scene: Scene
     clock: Clock
+    numbers_from: int | None = None
     actions: list[NewAction] = field(default_factory=list)
     progress: list[NewProgress] = field(default_factory=list)
     goings: list[Going] = field(default_factory=list)
@@ -67,26 +68,35 @@ class _Batch:
     events: list[NewEvent] = field(default_factory=list)
 
 
-async def execute_customers(session: Session, clock: Clock, scene: Scene, *, run: RunTerms, planned: Sequence[Planned]) -> dict[CustomerId, str]:
+def claims_of(planned: Sequence[Planned]) -> int:
+    """Count the claims that plans will issue at most: facts that moved make fewer, never more."""
+    return sum(action.kind == StepKind.NOTICE and action.mode == Mode.AUTOMATIC for one in planned for action in one.plan.actions)
+
+
+async def execute_customers(
+    session: Session, clock: Clock, scene: Scene, *, run: RunTerms, planned: Sequence[Planned], numbers_from: int | None = None
+) -> dict[CustomerId, str]:
     """Carry out the plans of some customers and return what became of each: `executed`, `moved` (facts had changed) or `nothing`.
 
     The customers' state rows are locked first. Where facts have moved since the plan it is made again, and only rows that both plans choose are
     carried out: settled ones drop out, new ones wait for the next run. The unique keys of actions and progress make a repetition harmless.
+    `numbers_from` is the first of the claim numbers taken for them, as many as `claims_of` counts; without it they are taken here.
     """
     customer_ids = [one.customer_id for one in planned]
     await lock_customers(session, scene.tenant_id, customer_ids)
-    found, known = await facts.facts_of(session, scene.tenant_id, customer_ids, scene.today)
+    found, _ = await facts.facts_of(session, scene.tenant_id, customer_ids, scene.today)
     by_customer = {one.customer_id: one for one in found}
-    batch = _Batch(scene, clock)
+    batch = _Batch(scene, clock, numbers_from)
     outcomes: dict[CustomerId, str] = {}
     for one in planned:
         now = by_customer[one.customer_id]
-        outcomes[one.customer_id] = _execute_one(batch, run, one, now, known)
+        outcomes[one.customer_id] = _execute_one(batch, run, one, now)
     await _write(session, batch)
     return outcomes
 
 
-def _execute_one(batch: _Batch, run: RunTerms, planned: Planned, now: CustomerFacts, known: Catalogue) -> str:
+def _execute_one(batch: _Batch, run: RunTerms, planned: Planned, now: CustomerFacts) -> str:
+    known = now.known
     today = batch.scene.today.toordinal()
     stands = run.plans_stand and planned.facts_version == now.facts_version
     fresh = planned.plan if stands else plan(now.position, known.compiled, today)
@@ -104,11 +114,16 @@ def _execute_one(batch: _Batch, run: RunTerms, planned: Planned, now: CustomerFa
             continue
         carried += 1
         moved += bool(left or composed.dropped)
-        skips = [skip for skip in fresh.skips if skip.item_id in {row.item_id for row in composed.action.rows}]
+        skips = _skips_of(composed.action, fresh) if fresh.skips else []
         _add(batch, run, now, composed.action, composed.info_net_minor, known[key], skips)
     if not carried:
         return "nothing"
     return "moved" if moved else "executed"
+
+
+def _skips_of(action: Action, fresh: Plan) -> list[Skip]:
+    item_ids = {row.item_id for row in action.rows}
+    return [skip for skip in fresh.skips if skip.item_id in item_ids]
 
 
 def _compose(now: CustomerFacts, known: Catalogue, key: tuple[Any, int], action: Action, kept: Sequence[Choice], today: int) -> Composition:
@@ -129,7 +144,7 @@ def _drop(batch: _Batch, run: RunTerms, customer_id: CustomerId, action: Action,
 def _add(batch: _Batch, run: RunTerms, now: CustomerFacts, action: Action, info_net: Mapping[str, int], published: Published, skips: Sequence[Skip]) -> None:
     action_id = ActionId(new_id())
     draft = _Draft(now.customer_id, action, run)
-    batch.progress += progress_rows(now.customer_id, action_id, action, skips)
+    batch.progress.append(progress_rows(now.customer_id, action_id, action, skips))
     batch.events.append(NewEvent("action.created", "action", action_id, now.customer_id, {"step_code": action.step_code, "mode": action.mode}))
     if action.mode == Mode.APPROVE:
         standing = Standing("awaiting_approval")
@@ -147,9 +162,13 @@ def _add(batch: _Batch, run: RunTerms, now: CustomerFacts, action: Action, info_
 
 async def _write(session: Session, batch: _Batch) -> None:
     scene, tenant_id = batch.scene, batch.scene.tenant_id
-    made = await despatch.prepare(session, batch.clock, scene, batch.goings)
+    made = await despatch.prepare(session, batch.clock, scene, batch.goings, numbers_from=batch.numbers_from)
     for going in batch.goings:
         draft, standing = batch.deferred[going.action_id], made.standings[going.action_id]
+        if standing.state == "cancelled":
+            batch.actions.append(_new_action(scene, going.action_id, draft, standing, step_name=going.step.name, executed_at=None))
+            batch.events.append(NewEvent("action.skipped", "action", going.action_id, going.customer_id, {"reason": standing.reason}))
+            continue
         batch.actions.append(_new_action(scene, going.action_id, draft, standing, step_name=going.step.name, executed_at=batch.clock.now()))
         batch.events.append(_executed_event(going, standing))
         operations.begin(
@@ -157,13 +176,20 @@ async def _write(session: Session, batch: _Batch) -> None:
             moments=operations.moments_of(standing.state), today=scene.today, actor=scene.actor,
         )  # fmt: skip
     done = {action_id for action_id, standing in made.standings.items() if standing.state == "completed"}
-    progress = [_completed(row, scene.today) if row.action_id in done else row for row in batch.progress]
+    passed = {action_id: standing.reason for action_id, standing in made.standings.items() if standing.state == "cancelled"}
+    progress = [replace(one, completed_on=scene.today) if one.action_id in done else one for one in batch.progress]
+    progress = [_passed_over(one, passed[one.action_id], scene.today) if one.action_id in passed else one for one in progress]
     await action_store.insert_actions(session, tenant_id, scene.ledger.ledger_id, batch.actions)
     await action_store.insert_progress(session, tenant_id, progress)
     await write_despatch(session, batch.clock, scene, made, batch.effects)
     customer_ids = sorted({action.customer_id for action in batch.actions}, key=lambda c: c.bytes)
     await facts_changed(session, tenant_id, customer_ids, scene.today)
     await events.record_many(session, batch.clock, tenant_id=tenant_id, actor=scene.actor, events=[*batch.events, *batch.effects.events])
+
+
+def _passed_over(progress: NewProgress, reason: str | None, today: dt.date) -> NewProgress:
+    """Return the rows of an action that told nobody anything: its steps are passed over on this day, for its reason."""
+    return replace(progress, completed_on=today, rows=[row._replace(reason=row.reason or reason, counted_from_on=None) for row in progress.rows])
 
 
 async def write_despatch(session: Session, clock: Clock, scene: Scene, made: despatch.Despatch, effects: Effects) -> None:
@@ -193,49 +219,17 @@ def _executed_event(going: Going, standing: Standing) -> NewEvent:
     return NewEvent("action.executed", "action", going.action_id, going.customer_id, {"state": standing.state, "reason": standing.reason})
 
 
-def progress_rows(customer_id: CustomerId, action_id: ActionId, action: Action, skips: Sequence[Skip]) -> list[NewProgress]:
-    """Return the pending rows of an action: its candidate rows, and with a reason the steps that completing it passes over."""
+def progress_rows(customer_id: CustomerId, action_id: ActionId, action: Action, skips: Sequence[Skip]) -> NewProgress:
+    """Return the rows of an action: its candidate rows, and with a reason the steps that completing it passes over."""
     rows = [
-        NewProgress(
-            customer_id=customer_id,
-            item_id=UUID(str(row.item_id)),
-            episode=row.episode,
-            scenario_id=UUID(str(action.scenario_id)),
-            scenario_version=row.version,
-            step_code=row.step_code,
-            repeat_no=row.repeat_no,
-            state="pending",
-            reason=None,
-            action_id=action_id,
-            open_minor=row.open_minor,
-            completed_on=None,
-            counted_from_on=None if row.counted_from is None else dt.date.fromordinal(row.counted_from),
+        ProgressRow(
+            row.item_id, row.episode, row.version, row.step_code, row.repeat_no, None, row.open_minor,
+            None if row.counted_from is None else dt.date.fromordinal(row.counted_from),
         )
         for row in action.rows
-    ]
-    return rows + [
-        NewProgress(
-            customer_id=customer_id,
-            item_id=UUID(str(skip.item_id)),
-            episode=skip.episode,
-            scenario_id=UUID(str(skip.scenario_id)),
-            scenario_version=skip.version,
-            step_code=skip.step_code,
-            repeat_no=0,
-            state="pending",
-            reason=skip.reason.value,
-            action_id=action_id,
-            open_minor=None,
-            completed_on=None,
-            counted_from_on=None,
-        )
-        for skip in skips
-    ]
-
-
-def _completed(row: NewProgress, today: dt.date) -> NewProgress:
-    values = {name: getattr(row, name) for name in NewProgress.__slots__}
-    return NewProgress(**{**values, "state": "completed" if row.reason is None else "skipped", "completed_on": today})
+    ]  # fmt: skip
+    rows += [ProgressRow(skip.item_id, skip.episode, skip.version, skip.step_code, 0, skip.reason.value, None, None) for skip in skips]
+    return NewProgress(customer_id, action_id, action.scenario_id, rows)
 
 
 def _new_action(scene: Scene, action_id: ActionId, draft: _Draft, standing: Standing, *, step_name: str | None, executed_at: dt.datetime | None) -> NewAction:

@@ -21,19 +21,21 @@ def _day(column: str) -> str:
 
 # Every look-up is by customer, or by row behind an `offset 0`, which the planner does not see through: without statistics, on the first nights of
 # a tenant, it would otherwise join a page with all rows of the tenant, page by page.
-_FACTS = f"""
+_FACTS = (
+    f"""
 , ledger_holds as materialized (
   select h.ledger_id, h.until_on from hold h
    where h.tenant_id = $1 and h.scope = 'ledger' and h.released_at is null and h.from_on <= $2 and (h.until_on is null or h.until_on >= $2)
 )
-select p.customer_id, p.facts_version, p.planned_revision, p.country, p.subdivision,
+select p.customer_id, p.facts_version, p.planned_revision, p.country, p.subdivision, p.tags, p.contact_budget, p.contact_budget_days,
        i.item_ids, i.document_ids, i.numbers, i.documents_on, i.dues_on, i.currencies, i.opens_minor, i.amounts_minor, i.directions,
        i.episodes, i.scenario_ids, i.versions, i.delivered_on, i.automatic, i.imported_ids, i.imported_steps, i.imported_on,
+       i.status_item_ids, i.status_codes, e.agreed_ids, e.agreed_kinds, e.agreed_on,
        u.receipt_ids, u.receipt_numbers, u.received_on, u.receipt_currencies, u.receipt_opens_minor, u.receipt_amounts_minor,
        h.held_item_ids, h.held_until,
        g.pending_ids, g.progress_ids, g.progress_episodes, g.progress_scenarios, g.progress_versions, g.progress_steps, g.progress_repeats,
        g.progress_states, g.progress_reasons, g.progress_on, g.progress_counted_from, g.progress_kinds, g.progress_deadlines,
-       a.last_contact, a.sent_scenarios, a.sent_kinds, a.sent_documents, a.sent_on, r.returned_ids, r.returned_on
+       a.last_contact, a.contact_days, a.sent_scenarios, a.sent_kinds, a.sent_documents, a.sent_on, r.returned_ids, r.returned_on
   from page p
   left join lateral (
     select array_agg(i.item_id::text) as item_ids,
@@ -52,7 +54,9 @@ select p.customer_id, p.facts_version, p.planned_revision, p.country, p.subdivis
            array_agg(coalesce(i.collection_method, p.collection_method) = 'automatic') as automatic,
            array_agg(i.item_id::text) filter (where i.step_reached is not null) as imported_ids,
            array_agg(i.step_reached) filter (where i.step_reached is not null) as imported_steps,
-           array_agg({_day("i.last_reminded_on")}) filter (where i.step_reached is not null) as imported_on
+           array_agg({_day("i.last_reminded_on")}) filter (where i.step_reached is not null) as imported_on,
+           array_agg(i.item_id::text) filter (where i.status_code is not null) as status_item_ids,
+           array_agg(i.status_code) filter (where i.status_code is not null) as status_codes
       from item i
       left join scenario sc on sc.tenant_id = $1 and sc.published_version is not null
         and sc.scenario_id = case i.policy when 'scenario' then i.scenario_id when 'inherit' then p.scenario_id end
@@ -98,12 +102,12 @@ select p.customer_id, p.facts_version, p.planned_revision, p.country, p.subdivis
         select from item i where i.tenant_id = $1 and i.item_id = g.item_id and i.allocated_minor < i.amount_minor and i.state = 'posted' offset 0
       ) i on true
       left join lateral (select a.kind, a.deadline_on from action a where a.tenant_id = $1 and a.action_id = g.action_id offset 0) a on true
-     where g.tenant_id = $1 and g.customer_id = p.customer_id and g.state <> 'void' and g.action_id is distinct from $3
+     where g.tenant_id = $1 and g.customer_id = p.customer_id and g.state <> 'void' and ($3::uuid is null or g.action_id is distinct from $3)
   ) g on true
   left join lateral (
-    select max(case when a.state = 'completed' then {_day("a.completed_on")} else {_day("a.scheduled_on")} end)
-             filter (where a.origin in ('scenario', 'specific') and a.kind <> 'operations'
-                     and a.state in ('completed', 'awaiting_approval', 'scheduled', 'executed', 'waiting')) as last_contact,
+    select max({{contact_day}}) filter (where {{contact}}) as last_contact,
+           array_agg({{contact_day}}) filter (where {{contact}} and p.contact_budget is not null
+                                              and {{contact_day}} > {_day("$2::date")} - p.contact_budget_days) as contact_days,
            array_agg(a.scenario_id::text) filter (where {{sent}}) as sent_scenarios,
            array_agg(a.kind) filter (where {{sent}}) as sent_kinds,
            array_agg(a.document_id::text) filter (where {{sent}}) as sent_documents,
@@ -120,20 +124,46 @@ select p.customer_id, p.facts_version, p.planned_revision, p.country, p.subdivis
       ) x on true
      where r.tenant_id = $1 and r.customer_id = p.customer_id
   ) r on true
+  left join lateral (
+    select array_agg(x.item_id::text) as agreed_ids, array_agg(x.kind) as agreed_kinds, array_agg(x.on_day) as agreed_on
+      from (
+        select d.item_id, 'disputed' as kind, null::int as on_day from dispute_item d
+         where d.tenant_id = $1 and d.customer_id = p.customer_id and d.open
+        union all
+        select t.item_id, 'attached', null from action_item t
+         where t.tenant_id = $1 and t.customer_id = p.customer_id and t.state = 'attached' and t.action_id is distinct from $3
+        union all
+        select o.item_id, 'promised', {_day("m.promised_on")} + m.grace_days
+          from promise_item o
+          join lateral (
+            select m.promised_on, m.grace_days from promise m
+             where m.tenant_id = $1 and m.promise_id = o.promise_id and m.state = 'open' and m.pauses offset 0
+          ) m on true
+         where o.tenant_id = $1 and o.customer_id = p.customer_id and o.open
+        union all
+        select f.item_id, f.kind, {_day('f."on"')} from item_fact f where f.tenant_id = $1 and f.customer_id = p.customer_id
+      ) x
+  ) e on true
  order by p.customer_id
-""".replace("{sent}", "a.one_a_day and a.local_date >= $2 and a.state not in ('cancelled', 'rejected', 'superseded')")
+""".replace(
+        "{contact}",
+        "a.origin in ('scenario', 'specific') and a.kind <> 'operations' and a.state in ('completed', 'awaiting_approval', 'scheduled', 'executed', 'waiting')",
+    )
+    .replace("{contact_day}", f"(case when a.state = 'completed' then {_day('a.completed_on')} else {_day('a.scheduled_on')} end)")
+    .replace("{sent}", "a.one_a_day and a.local_date >= $2 and a.state not in ('cancelled', 'rejected', 'superseded')")
+)
 
 _PAGE = """
 with page as materialized (
   select s.customer_id, s.ledger_id, s.facts_version, s.planned_revision,
          coalesce(c.country, l.country) as country,
          case when c.country is null then coalesce(c.subdivision, l.subdivision) else c.subdivision end as subdivision,
-         c.collection_method,
+         c.collection_method, c.tags, l.contact_budget, l.contact_budget_days,
          case c.policy when 'never' then null when 'scenario' then c.scenario_id
               else case g.policy when 'never' then null when 'scenario' then g.scenario_id else l.scenario_id end end as scenario_id
     from customer_state s
     join lateral (
-      select c.country, c.subdivision, c.collection_method, c.policy, c.scenario_id, c.customer_group_id
+      select c.country, c.subdivision, c.collection_method, c.policy, c.scenario_id, c.customer_group_id, c.tags
         from customer c where c.tenant_id = s.tenant_id and c.customer_id = s.customer_id offset 0
     ) c on true
     join ledger l on l.tenant_id = s.tenant_id and l.ledger_id = s.ledger_id
@@ -179,3 +209,8 @@ async def facts_of(
 ) -> list[asyncpg.Record]:
     """Return the facts of given customers in id order, as if one action did not exist where `without_action` names it."""
     return await session.rows(_GIVEN, tenant_id, today, without_action, list(customer_ids))
+
+
+async def excluding_statuses(session: ReadSession, tenant_id: TenantId) -> frozenset[str]:
+    """Return the codes of the item statuses that take items out of reminding."""
+    return frozenset(row["code"] for row in await session.rows("select code from item_status where tenant_id = $1 and excludes", tenant_id))

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
 
-from dunning.collection import catalogue, fact_store
+from dunning.collection import catalogue, fact_store, override_store
 from dunning.collection.catalogue import Catalogue
+from dunning.collection.override_store import StoredOverride
 from dunning.kit import calendar as business_days
-from dunning.kit.database import ReadSession
+from dunning.kit.database import ReadSession, encode_json
 from dunning.kit.ids import CustomerId, LedgerId, TenantId
 from dunning.scenarios.position import Sent
-from dunning.scenarios.rules import COMPLETED, CREDIT, SKIPPED, Calendar, Compiled, Fact, Id, Item, Position, Progress
+from dunning.scenarios.rules import COMPLETED, CREDIT, SKIPPED, Calendar, Compiled, Defaults, Fact, Id, Item, Position, Progress
 from dunning.scenarios.steps import TriggerKind
 
 YEARS_BEFORE = 2
@@ -30,6 +31,8 @@ class CustomerFacts(NamedTuple):
     customer_id: CustomerId
     facts_version: int
     position: Position
+    known: Catalogue
+    """The scenario versions that the position names, with the customer's own steps where it has any."""
 
 
 async def due_facts(
@@ -66,11 +69,23 @@ async def _positions(session: ReadSession, tenant_id: TenantId, rows: Sequence[a
     known = await catalogue.load(session, tenant_id, named)
     uses_calendar = known.uses_calendar(named)
     no_calendar = Calendar()
+    excluding = await fact_store.excluding_statuses(session, tenant_id) if any(row["status_codes"] for row in rows) else frozenset()
+    own_steps = await _own_steps(session, tenant_id, rows)
     made = []
     for row in rows:
         calendar = calendar_of(row["country"], row["subdivision"], today.year) if uses_calendar else no_calendar
-        made.append(CustomerFacts(CustomerId(row["customer_id"]), row["facts_version"], position_of(row, known.compiled, calendar)))
+        overrides = own_steps.get(row["customer_id"], ())
+        of_customer = known.varied_by(overrides)
+        position = position_of(row, of_customer.compiled, calendar, excluding, overrides)
+        made.append(CustomerFacts(CustomerId(row["customer_id"]), row["facts_version"], position, of_customer))
     return made, known
+
+
+async def _own_steps(session: ReadSession, tenant_id: TenantId, rows: Sequence[asyncpg.Record]) -> dict[UUID, list[StoredOverride]]:
+    found: dict[UUID, list[StoredOverride]] = {}
+    for override in await override_store.overrides_of(session, tenant_id, [row["customer_id"] for row in rows]):
+        found.setdefault(override.customer_id, []).append(override)
+    return found
 
 
 def _versions_named(rows: Sequence[asyncpg.Record]) -> set[tuple[Id, int]]:
@@ -90,8 +105,14 @@ def calendar_of(country: str, subdivision: str | None, year: int) -> Calendar:
     return Calendar(frozenset({5, 6}), frozenset(days))
 
 
-def position_of(row: asyncpg.Record, scenarios: Mapping[tuple[Id, int], Compiled], calendar: Calendar) -> Position:
-    """Build one customer's position from its row of facts."""
+def position_of(
+    row: asyncpg.Record,
+    scenarios: Mapping[tuple[Id, int], Compiled],
+    calendar: Calendar,
+    excluding: Collection[str] = frozenset(),
+    overrides: Sequence[StoredOverride] = (),
+) -> Position:
+    """Build one customer's position from its row of facts; `excluding` are the statuses that take items out of reminding."""
     items: list[Item] = []
     if row["item_ids"]:
         items = list(
@@ -130,8 +151,34 @@ def position_of(row: asyncpg.Record, scenarios: Mapping[tuple[Id, int], Compiled
     if row["returned_ids"]:
         pairs = zip(row["returned_ids"], row["returned_on"], strict=True)
         facts = tuple(Fact(item_id, TriggerKind.PAYMENT_RETURNED.value, on) for item_id, on in pairs)
-    contacts = () if row["last_contact"] is None else (row["last_contact"],)
-    return Position(tuple(items), tuple(progress), contacts, facts, sent, calendar)
+    if row["status_codes"]:
+        excluded = {item_id for item_id, code in zip(row["status_item_ids"], row["status_codes"], strict=True) if code in excluding}
+        items = [item._replace(excluded=True) if item.id in excluded else item for item in items]
+    if row["agreed_ids"]:
+        items, agreed = _agreed(items, row)
+        facts = (*facts, *agreed)
+    contacts = tuple(row["contact_days"] or (() if row["last_contact"] is None else (row["last_contact"],)))
+    defaults = Defaults() if row["contact_budget"] is None else Defaults(contact_budget=row["contact_budget"], contact_budget_days=row["contact_budget_days"])
+    own = tuple((str(one.scenario_id), one.kind, one.step_code, encode_json(one.content)) for one in overrides)
+    return Position(tuple(items), tuple(progress), contacts, facts, sent, calendar, defaults, frozenset(row["tags"]), own)
+
+
+def _agreed(items: Sequence[Item], row: asyncpg.Record) -> tuple[list[Item], list[Fact]]:
+    """Mark what is disputed, promised or attached to a specific action, and return with it what has come of promises and disputes."""
+    marks: dict[str, dict[str, object]] = {}
+    known = {item.id for item in items}
+    facts: list[Fact] = []
+    for item_id, kind, on in zip(row["agreed_ids"], row["agreed_kinds"], row["agreed_on"], strict=True):
+        mark = marks.setdefault(item_id, {})
+        if kind == "disputed":
+            mark["excluded"] = True
+        elif kind == "attached":
+            mark["specific_action"] = True
+        elif kind == "promised":
+            mark["promise_until"] = max(on, mark.get("promise_until", on))
+        elif item_id in known:
+            facts.append(Fact(item_id, kind, on))
+    return [item._replace(**marks[str(item.id)]) if marks.get(str(item.id)) else item for item in items], facts  # type: ignore[arg-type]  # names of fields
 
 
 def _with_holds(items: Sequence[Item], item_ids: Sequence[str | None], until: Sequence[int | None]) -> list[Item]:

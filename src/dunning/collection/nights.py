@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from dunning.collection import action_queries, actions, operations, runs
 from dunning.collection.despatch import Outbound
@@ -15,7 +16,7 @@ from dunning.ledger import ledger_store
 from dunning.ledger.customer_state import lock_customers
 from dunning.ledger.ledger_store import Ledger
 from dunning.scenarios.steps import OperationWhen
-from dunning.tenancy import service as tenancy
+from dunning.tenancy.service import Tenant
 
 JOB = "nightly"
 LEDGERS_MAX = 10_000
@@ -50,36 +51,53 @@ def next_night(ledger: Ledger, now: dt.datetime) -> Night:
     return night if night.due_at > now else night_of(ledger, today + dt.timedelta(days=1))
 
 
-async def nights_due(session: ReadSession, clock: Clock, *, tenant_id: TenantId) -> list[Night]:
-    """Return the nights that are due and have not been begun, at most one a ledger: several missed nights are one run, which uses today's facts.
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Hold what the nights of a tenant depend on: its ledgers, and the local day of the last night that each has begun."""
 
-    A live ledger's first night is the first whose hour comes after its creation; a ledger of a test tenant begins with the first look at it,
-    since its clock and the machine's have nothing in common.
-    """
-    tenant = await tenancy.tenant_of(session, tenant_id)
-    done = await _last_days(session, tenant_id)
-    found = []
-    for ledger in await ledger_store.ledgers_after(session, tenant_id, None, LEDGERS_MAX, None):
-        night = last_night(ledger, clock.now())
-        last = done.get(ledger.ledger_id)
-        if last is None and (tenant.mode == "test" or night.due_at <= ledger.created_at):
-            continue
-        if last is None or last < night.local_day:
-            found.append(night)
-    return found
+    tenant: Tenant
+    ledgers: Sequence[Ledger]
+    done: Mapping[LedgerId, dt.date]
+
+    def due(self, now: dt.datetime) -> list[Night]:
+        """Return the nights that are due and have not been begun, at most one a ledger.
+
+        Several missed nights are one run, which uses today's facts. A live ledger's first night is the first whose hour comes after its creation;
+        a ledger of a test tenant begins with the first look at it, since its clock and the machine's have nothing in common.
+        """
+        found = []
+        for ledger in self.ledgers:
+            night = last_night(ledger, now)
+            last = self.done.get(ledger.ledger_id)
+            if last is None and (self.tenant.mode == "test" or night.due_at <= ledger.created_at):
+                continue
+            if last is None or last < night.local_day:
+                found.append(night)
+        return found
+
+    def next_at(self, now: dt.datetime) -> dt.datetime | None:
+        """Return the instant at which the next night of any ledger begins; None where there is no ledger."""
+        return min([next_night(ledger, now).due_at for ledger in self.ledgers], default=None)
 
 
-async def begin_schedule(session: Session, clock: Clock, *, tenant_id: TenantId) -> int:
-    """Note for ledgers of a test tenant that have no nights yet that those up to now are over, and return how many ledgers that were."""
-    tenant = await tenancy.tenant_of(session, tenant_id)
+async def schedule_of(session: ReadSession, *, tenant: Tenant) -> Schedule:
+    """Return the schedule of a tenant as it stands."""
+    found = await ledger_store.ledgers_after(session, tenant.tenant_id, None, LEDGERS_MAX, None)
+    return Schedule(tenant, found, await _last_days(session, tenant.tenant_id))
+
+
+async def begin_schedule(session: Session, clock: Clock, *, tenant: Tenant) -> Schedule:
+    """Note for ledgers of a test tenant that have no nights yet that those up to now are over, and return the schedule."""
+    schedule = await schedule_of(session, tenant=tenant)
     if tenant.mode != "test":
-        return 0
-    done = await _last_days(session, tenant_id)
-    made = 0
-    for ledger in await ledger_store.ledgers_after(session, tenant_id, None, LEDGERS_MAX, None):
-        if ledger.ledger_id not in done:
-            made += await _note_night(session, tenant_id, last_night(ledger, clock.now()), None)
-    return made
+        return schedule
+    noted = {}
+    for ledger in schedule.ledgers:
+        if ledger.ledger_id not in schedule.done:
+            night = last_night(ledger, clock.now())
+            await _note_night(session, tenant.tenant_id, night, None)
+            noted[ledger.ledger_id] = night.local_day
+    return replace(schedule, done={**schedule.done, **noted})
 
 
 async def run_night(session: Session, clock: Clock, *, tenant_id: TenantId, ledger_id: LedgerId, local_day: dt.date) -> RunId | None:
@@ -116,12 +134,6 @@ async def tidy_up(session: Session, clock: Clock, *, tenant_id: TenantId, ledger
         await events.record_many(session, clock, tenant_id=tenant_id, actor=JOB, events=made)
         done += 1
     return done
-
-
-async def next_due_at(session: ReadSession, clock: Clock, *, tenant_id: TenantId) -> dt.datetime | None:
-    """Return the instant at which the next night of any ledger begins; None where there is no ledger."""
-    nights = [next_night(ledger, clock.now()).due_at for ledger in await ledger_store.ledgers_after(session, tenant_id, None, LEDGERS_MAX, None)]
-    return min(nights, default=None)
 
 
 async def _last_days(session: ReadSession, tenant_id: TenantId) -> dict[LedgerId, dt.date]:

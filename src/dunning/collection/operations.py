@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dunning.collection import action_store
+from dunning.collection import action_store, blocks
 from dunning.collection.action_store import NewAction, NewActivity, NewOperation
+from dunning.collection.block_store import NewBlock
 from dunning.collection.catalogue import Published
 from dunning.events.service import NewEvent
 from dunning.kit.clock import Clock
@@ -17,7 +18,9 @@ from dunning.kit.ids import ActionId, CustomerId, LedgerId, TenantId, new_id
 from dunning.scenarios.rules import Action
 from dunning.scenarios.steps import OperationKind, OperationWhen
 
-BY_MACHINE = frozenset({OperationKind.RECORD_ACTIVITY.value, OperationKind.WEBHOOK.value, OperationKind.CREATE_CALL_TASK.value})
+BY_MACHINE = frozenset(
+    {OperationKind.RECORD_ACTIVITY.value, OperationKind.WEBHOOK.value, OperationKind.CREATE_CALL_TASK.value, OperationKind.BLOCK_ACCOUNT.value}
+)
 """What is carried out at its moment without a person."""
 
 CALL_TEXT = "Call the customer about this claim and write down what was agreed."
@@ -25,11 +28,12 @@ CALL_TEXT = "Call the customer about this claim and write down what was agreed."
 
 @dataclass(slots=True)
 class Effects:
-    """Collect what operations write: their records, activities, calls for the list, and events."""
+    """Collect what operations write: their records, activities, calls for the list, account blocks, and events."""
 
     operations: list[NewOperation] = field(default_factory=list)
     activities: list[NewActivity] = field(default_factory=list)
     calls: list[NewAction] = field(default_factory=list)
+    blocks: list[NewBlock] = field(default_factory=list)
     events: list[NewEvent] = field(default_factory=list)
 
 
@@ -90,7 +94,8 @@ async def reach(
 
 
 async def write(session: Session, clock: Clock, tenant_id: TenantId, ledger_id: LedgerId, effects: Effects, *, actor: str) -> None:
-    """Write what operations did, a statement a table; events are the caller's."""
+    """Write what operations did, a statement a table; events are the caller's, and the customers are locked by it."""
+    await _place_blocks(session, tenant_id, ledger_id, effects, actor)
     await action_store.upsert_operations(session, tenant_id, effects.operations)
     await action_store.insert_actions(session, tenant_id, ledger_id, effects.calls)
     await action_store.insert_activities(session, tenant_id, ledger_id, effects.activities, actor=actor, business_at=clock.now())
@@ -105,8 +110,28 @@ def _reached(effects: Effects, record: NewOperation, customer_id: CustomerId, to
         effects.activities.append(_activity(record, customer_id))
     elif record.kind == OperationKind.CREATE_CALL_TASK.value:
         effects.calls.append(_call(customer_id, params, today))
+    elif record.kind == OperationKind.BLOCK_ACCOUNT.value:
+        # Whether there is a cause left is seen when it is written; until then nothing is said to be done.
+        effects.blocks.append(blocks.of_operation(record.action_id, record.operation_no, customer_id, params, today))
+        return replace(record, state="done", actor=actor)
     effects.events.append(_event(record, customer_id, "operation.done"))
     return replace(record, state="done", actor=actor)
+
+
+async def _place_blocks(session: Session, tenant_id: TenantId, ledger_id: LedgerId, effects: Effects, actor: str) -> None:
+    """Place the blocks that were asked for; an operation nothing of whose items is owed any more is not needed."""
+    if not effects.blocks:
+        return
+    placed = await blocks.place_of_operations(session, tenant_id, ledger_id, effects.blocks, actor=actor)
+    asked = {(block.action_id, block.operation_no): block.customer_id for block in effects.blocks}
+    effects.blocks.clear()
+    for position, record in enumerate(effects.operations):
+        key = (record.action_id, record.operation_no)
+        if key in placed.operations:
+            effects.events.append(_event(record, asked[key], "operation.done"))
+        elif key in asked:
+            effects.operations[position] = replace(record, state="not_needed")
+    effects.events += placed.events
 
 
 def _event(record: NewOperation, customer_id: CustomerId, kind: str) -> NewEvent:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import asyncpg
 
-from dunning.collection import action_store, carrying, scenes, sheet_store
+from dunning.collection import acceptance_store, action_store, carrying, endings, last_look, operations, resending, scenes
+from dunning.collection.acceptance_store import Completion
 from dunning.collection.despatch import Outbound, Scene
-from dunning.kit.clock import Clock
+from dunning.events import service as events
+from dunning.events.service import NewEvent
+from dunning.evidence.links import revoke_links_of_messages
+from dunning.kit.clock import Clock, local_date
 from dunning.kit.database import ReadSession, Session
-from dunning.kit.ids import ActionId, CustomerId, MessageId, TenantId
-from dunning.ledger.customer_state import lock_customers
+from dunning.kit.ids import ActionId, CustomerId, LedgerId, MessageId, TenantId
+from dunning.ledger.customer_state import facts_changed, lock_customers
 from dunning.messages.ports import Outcome, OutgoingMessage
-from dunning.scenarios.steps import Channel, Notice
+from dunning.scenarios.steps import Channel, Notice, OperationWhen, StepKind
 
 ACTOR = "dispatch"
+UNKNOWN_ADDRESS = "unknown_address"
 FAILED: frozenset[Outcome] = frozenset({"rejected", "suppressed", "expired", "parked"})
 
 _TASKS = {
@@ -24,25 +31,45 @@ _TASKS = {
 }
 
 
-async def on_outcome(session: Session, clock: Clock, message: OutgoingMessage, outcome: Outcome, *, outbound: Outbound) -> None:
-    """React to what became of a message, in the transaction that changed it.
+async def on_outcome(session: Session, clock: Clock, messages: Sequence[OutgoingMessage], outcome: Outcome, *, outbound: Outbound) -> None:
+    """React to what became of messages of one tenant, in the transaction that changed them.
 
     Only the primary notice counts: copies and further notices end by themselves. Repeating an outcome changes nothing, because the action
-    has left the state in which it would.
+    has left the state in which it would. What is accepted comes with the customers' state rows locked.
     """
-    if message.is_copy or not message.is_primary or outcome == "held":
+    await _revoke_links(session, clock, messages, outcome)
+    primary = [message for message in messages if message.is_primary and not message.is_copy]
+    if not primary or outcome == "held":
         return
+    if outcome != "accepted":
+        await lock_customers(session, primary[0].tenant_id, {message.customer_id for message in primary})
+    if outcome in {"accepted", "closed_as_sent"}:
+        await _complete(session, clock, primary, outcome, outbound)
+        return
+    for message in primary:
+        await _react(session, clock, message, outcome, outbound)
+
+
+async def _revoke_links(session: Session, clock: Clock, messages: Sequence[OutgoingMessage], outcome: Outcome) -> None:
+    """Revoke the links of messages whose address does not exist or takes no mail: whoever gets hold of one is not the person it was made for."""
+    nowhere = [m for m in messages if outcome == "suppressed" or (outcome == "rejected" and m.reason == UNKNOWN_ADDRESS)]
+    if nowhere:
+        await revoke_links_of_messages(
+            session, clock, tenant_id=nowhere[0].tenant_id, actor=ACTOR, message_ids=[m.message_id for m in nowhere], reason=nowhere[0].reason or outcome
+        )
+
+
+async def _react(session: Session, clock: Clock, message: OutgoingMessage, outcome: Outcome, outbound: Outbound) -> None:
     tenant_id = message.tenant_id
-    await lock_customers(session, tenant_id, [message.customer_id])
     action = await action_store.action_for_change(session, tenant_id, message.action_id)
+    if action is not None and message.resend_of is not None and action["state"] == "completed":
+        await resending.not_told_again(session, clock, message)
     if action is None or action["state"] not in {"executed", "waiting"}:
         return
     scene = await scenes.scene_of(session, clock, tenant_id=tenant_id, ledger_id=message.ledger_id, outbound=outbound, actor=ACTOR)
-    if outcome in {"accepted", "closed_as_sent"}:
-        await _completed(session, clock, scene, action, message, outcome)
-    elif await _another_lives(session, tenant_id, message.action_id, message.message_id):
+    if await _another_lives(session, tenant_id, message.action_id, message.message_id):
         return
-    elif outcome in FAILED:
+    if outcome in FAILED:
         await _failed(session, clock, scene, action, message, outcome)
     elif message.reason == "amounts_changed":
         await carrying.carry_out_again(session, clock, scene, action)
@@ -50,16 +77,60 @@ async def on_outcome(session: Session, clock: Clock, message: OutgoingMessage, o
         await carrying.cancel(session, clock, scene, [action], message.reason or "cancelled")
 
 
-async def _completed(session: Session, clock: Clock, scene: Scene, action: asyncpg.Record, message: OutgoingMessage, outcome: Outcome) -> None:
-    country, subdivision = scene.ledger.country, scene.ledger.subdivision
-    if scene.today > action["scheduled_on"]:
-        # Only a late completion asks which days between were closed, and by the customer's own calendar.
-        sheet = (await sheet_store.customers_of(session, scene.tenant_id, [message.customer_id]))[CustomerId(message.customer_id)]
-        country, subdivision = sheet.country, sheet.subdivision
-    await carrying.complete(
-        session, clock, scene, action, scene.today, country=country, subdivision=subdivision, told=outcome == "accepted",
-        note={"message_id": message.message_id, "outcome": outcome},
-    )  # fmt: skip
+async def _complete(session: Session, clock: Clock, messages: Sequence[OutgoingMessage], outcome: Outcome, outbound: Outbound) -> None:
+    """Complete the actions of messages that have reached the customer, or count as if."""
+    tenant_id = messages[0].tenant_id
+    by_action = {message.action_id: message for message in reversed(messages)}
+    actions = await acceptance_store.actions_to_complete(session, tenant_id, by_action.keys())
+    again = [message for message in messages if message.resend_of is not None]
+    if again:
+        await resending.told_again(session, clock, again, told=outcome == "accepted")
+    for turn in _one_a_customer(actions):
+        completions = [_completion(action, clock) for action in turn]
+        told = await acceptance_store.complete(session, tenant_id, completions, told_at=clock.now() if outcome == "accepted" else None)
+        made = []
+        for action, completion in zip(turn, completions, strict=True):
+            action_id, customer_id = completion.action_id, CustomerId(action["customer_id"])
+            note = {"completed_on": completion.completed_on, "message_id": by_action[action_id].message_id, "outcome": outcome}
+            made.append(NewEvent("action.completed", "action", action_id, customer_id, note))
+            made += [NewEvent("claim.told", "claim", claim_id, customer_id, {"action_id": action_id}) for of, claim_id in told if of == action_id]
+            if action["operations_wait"]:
+                made += await operations.reach(
+                    session, clock, tenant_id=tenant_id, ledger_id=completion.ledger_id, customer_id=customer_id, action_id=action_id,
+                    moment=OperationWhen.COMPLETED, today=completion.completed_on, actor=ACTOR,
+                )  # fmt: skip
+        await events.record_many(session, clock, tenant_id=tenant_id, actor=ACTOR, events=made)
+        await _close(session, clock, tenant_id, [ActionId(action["action_id"]) for action in turn if action["origin"] != "scenario"], outbound)
+        for today in sorted({completion.completed_on for completion in completions}):
+            moved = [CustomerId(a["customer_id"]) for a, c in zip(turn, completions, strict=True) if c.completed_on == today]
+            await facts_changed(session, tenant_id, moved, today)
+
+
+async def _close(session: Session, clock: Clock, tenant_id: TenantId, own: Sequence[ActionId], outbound: Outbound) -> None:
+    """Free the items of completed actions outside the scenario: few among many, so that the others cost nothing."""
+    if not own:
+        return
+    ended = await action_store.action_rows(session, tenant_id, own)
+    for ledger_id in sorted({LedgerId(action["ledger_id"]) for action in ended}, key=lambda ledger: ledger.bytes):
+        scene = await scenes.scene_of(session, clock, tenant_id=tenant_id, ledger_id=ledger_id, outbound=outbound, actor=ACTOR)
+        await endings.close(session, clock, scene, [action for action in ended if action["ledger_id"] == ledger_id], "completed")
+
+
+def _one_a_customer(actions: Sequence[asyncpg.Record]) -> list[list[asyncpg.Record]]:
+    """Return the actions in turns with one of a customer in each: two of one customer may name the same item, which a statement can change once."""
+    turns: list[dict[CustomerId, asyncpg.Record]] = []
+    for action in actions:
+        turn = next((turn for turn in turns if action["customer_id"] not in turn), None)
+        if turn is None:
+            turns.append(turn := {})
+        turn[action["customer_id"]] = action
+    return [list(turn.values()) for turn in turns]
+
+
+def _completion(action: asyncpg.Record, clock: Clock) -> Completion:
+    today = local_date(clock.now(), action["time_zone"])
+    counted_from_on, keeps = carrying.counted(action["scheduled_on"], today, action["country"], action["subdivision"])
+    return Completion(ActionId(action["action_id"]), LedgerId(action["ledger_id"]), today, counted_from_on, keeps, reminds=action["kind"] == StepKind.NOTICE)
 
 
 async def _another_lives(session: ReadSession, tenant_id: TenantId, action_id: ActionId, message_id: MessageId) -> bool:
@@ -76,8 +147,10 @@ async def _another_lives(session: ReadSession, tenant_id: TenantId, action_id: A
 
 
 async def _failed(session: Session, clock: Clock, scene: Scene, action: asyncpg.Record, message: OutgoingMessage, outcome: Outcome) -> None:
-    published = await carrying.published_of(session, scene, action)
-    notice = next((n for n in published.steps[action["step_code"]].notices if n.code == message.notice), None)
+    published = await last_look.published_of(session, scene, action)
+    # Outside the scenario an action is its own only step.
+    step = published.steps[action["step_code"] if action["origin"] == "scenario" else action["origin"]]
+    notice = next((n for n in step.notices if n.code == message.notice), None)
     instead = _fallback(notice)
     text = _TASKS[outcome].format(reason=message.reason or outcome, instead=f"tell the customer by {instead.value.replace('_', ' ')}")
     await carrying.wait_for_somebody(session, clock, scene, action, f"message_{outcome}", task_kind=instead.value, task_text=text)

@@ -10,7 +10,7 @@ from uuid import UUID
 from dunning.collection import facts, sheet_store
 from dunning.collection.catalogue import Catalogue
 from dunning.collection.facts import CustomerFacts
-from dunning.collection.recipients import Recipient, told
+from dunning.collection.recipients import Recipient, told, wanting
 from dunning.kit.clock import Clock, local_date
 from dunning.kit.database import ReadSession
 from dunning.kit.errors import Conflict, Malformed, NotFound
@@ -70,11 +70,11 @@ async def outlook_of(session: ReadSession, clock: Clock, *, tenant_id: TenantId,
     if not today <= day <= today + dt.timedelta(days=FARTHEST_DAYS):
         msg = f"Expected a day from {today} on, within a year: what was decided earlier is in the runs and actions."
         raise Malformed(msg, errors=[{"field": "at", "message": "expected a day from today on, within a year"}])
-    seen, known = await facts.facts_of(session, tenant_id, [customer_id], today)
+    seen, _ = await facts.facts_of(session, tenant_id, [customer_id], today)
     if not seen:
         noun = "customer"
         raise NotFound(noun)
-    return Outlook(customer_id, day, seen[0], known)
+    return Outlook(customer_id, day, seen[0], seen[0].known)
 
 
 def agenda_of(outlook: Outlook, *, days: int) -> list[AgendaEntry]:
@@ -146,14 +146,14 @@ async def forewarning(
     ]
     if not ids:
         return [], None
-    seen, known = await facts.facts_of(session, tenant_id, ids, today)
+    seen, _ = await facts.facts_of(session, tenant_id, ids, today)
     sheets = await sheet_store.customers_of(session, tenant_id, ids)
     contacts = await sheet_store.contacts_of(session, tenant_id, ids)
     found: list[Forewarned] = []
     for one in seen:
         sheet = sheets[one.customer_id]
-        for entry in agenda(one.position, known.compiled, today.toordinal(), until.toordinal()):
-            step = known[entry.action.scenario_id, entry.action.version].steps[entry.action.step_code]
+        for entry in agenda(one.position, one.known.compiled, today.toordinal(), until.toordinal()):
+            step = one.known[entry.action.scenario_id, entry.action.version].steps[entry.action.step_code]
             problem = problem_with(step, contacts[one.customer_id], tenant.internal_domains)
             if problem is not None or not only_problems:
                 on = dt.date.fromordinal(entry.on)
@@ -166,7 +166,11 @@ def problem_with(step: Step, contacts: Sequence[Recipient], own_domains: Sequenc
     primary = next((notice for notice in step.notices if notice.primary), None)
     if primary is None or primary.channel is not Channel.EMAIL:
         return None
-    return None if told(contacts, primary.to_roles, internal=primary.audience is Audience.INTERNAL, own_domains=own_domains) else "no_address"
+    internal = primary.audience is Audience.INTERNAL
+    found = told(contacts, primary.to_roles, internal=internal, own_domains=own_domains)
+    if found and step.is_courtesy and not internal and not wanting(found):
+        return "opted_out"
+    return None if found else "no_address"
 
 
 async def sleeping_too_long(session: ReadSession, clock: Clock, *, tenant_id: TenantId, sample: int) -> list[CustomerId]:
@@ -179,6 +183,6 @@ async def sleeping_too_long(session: ReadSession, clock: Clock, *, tenant_id: Te
                  and (review_on is null or review_on > $3) and planned_revision >= $4 order by random() limit $5""",
             tenant_id, ledger.ledger_id, today, ledger.revision, sample,
         )  # fmt: skip
-        seen, known = await facts.facts_of(session, tenant_id, [CustomerId(row["customer_id"]) for row in rows], today)
-        wrong += [one.customer_id for one in seen if plan(one.position, known.compiled, today.toordinal()).actions]
+        seen, _ = await facts.facts_of(session, tenant_id, [CustomerId(row["customer_id"]) for row in rows], today)
+        wrong += [one.customer_id for one in seen if plan(one.position, one.known.compiled, today.toordinal()).actions]
     return wrong

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import hashlib
 import json
@@ -17,24 +18,35 @@ import asyncpg
 from dunning.collection import facts, run_store, sheet_store
 from dunning.collection.catalogue import Catalogue
 from dunning.collection.facts import CustomerFacts
+from dunning.collection.measures import changes_step, totals_asked
 from dunning.collection.recipients import told
 from dunning.kit.database import ReadSession, Session
 from dunning.kit.ids import CustomerId, RunId, TenantId
 from dunning.scenarios.rules import Action, Plan, plan
-from dunning.scenarios.snapshot import decode_plan, encode_inputs, encode_plan, inputs_of
+from dunning.scenarios.snapshot import encode_inputs, encode_plan, inputs_of, plan_of
 from dunning.scenarios.steps import Audience, Channel
 from dunning.tenancy.service import Tenant
 
 EMPTY_SHA256 = hashlib.sha256(b"").digest()
 ERROR_CAP = 300
+DECIDED_AT_ONCE = 25
+"""Customers after which planning gives way to what else the process has to do."""
 FAST = 1
 """Level of compression of stored inputs: the higher ones take three times as long for a tenth less."""
 
 
-@dataclass(slots=True)
-class _Page:
-    """Collect what one page writes, a list a column."""
+class PageFacts(NamedTuple):
+    """Hold what is known about the next customers of a run; `found` is empty where none are left."""
 
+    found: list[CustomerFacts]
+    known: Catalogue
+
+
+@dataclass(slots=True)
+class Page:
+    """Collect what was decided about the customers of a page, a list a column."""
+
+    read: PageFacts
     customer_ids: list[CustomerId] = field(default_factory=list)
     versions: list[int] = field(default_factory=list)
     action_counts: list[int] = field(default_factory=list)
@@ -57,13 +69,6 @@ class _Page:
         )  # fmt: skip
 
 
-class PageFacts(NamedTuple):
-    """Hold what is known about the next customers of a run; `found` is empty where none are left."""
-
-    found: list[CustomerFacts]
-    known: Catalogue
-
-
 async def read_page(session: ReadSession, tenant_id: TenantId, run: asyncpg.Record, after: UUID | None, limit: int) -> PageFacts:
     """Return the facts about the next customers of a run past one of them.
 
@@ -78,19 +83,28 @@ async def read_page(session: ReadSession, tenant_id: TenantId, run: asyncpg.Reco
     return PageFacts(found, known)
 
 
-async def plan_page(session: Session, tenant: Tenant, run: asyncpg.Record, read: PageFacts) -> None:
-    """Plan some customers of a run and store what was decided.
+async def decide_page(read: PageFacts, local_date: dt.date) -> Page:
+    """Plan some customers in memory. A customer whose plan raises is listed as failed and touches no other.
 
-    The rows, the counts and the cursor are written together, so that a run killed anywhere goes on where it was. A customer whose plan
-    raises is listed as failed and touches no other.
+    Gives way now and then, so that what else this process does, such as writing the page before, is not kept waiting.
     """
-    found, known = read
-    page = _Page()
-    compiled = known.compiled
-    today = run["local_date"].toordinal()
-    for one in found:
-        _decide(page, one, compiled, today)
-    await _mark_unreachable(session, tenant, page, known)
+    page = Page(read)
+    shared = read.known.compiled
+    today = local_date.toordinal()
+    for place, one in enumerate(read.found, 1):
+        _decide(page, one, shared if one.known is read.known else one.known.compiled, today)
+        if place % DECIDED_AT_ONCE == 0:
+            await asyncio.sleep(0)
+    return page
+
+
+async def write_page(session: Session, tenant: Tenant, run: asyncpg.Record, page: Page) -> None:
+    """Store what was decided about some customers of a run.
+
+    The rows, the counts and the cursor are written together, so that a run killed anywhere goes on where it was.
+    """
+    found, _ = page.read
+    await _mark_unreachable(session, tenant, page)
     run_id = RunId(run["run_id"])
     await run_store.upsert_customers(session, tenant.tenant_id, run_id, page.columns())
     if not run["dry_run"]:
@@ -100,7 +114,7 @@ async def plan_page(session: Session, tenant: Tenant, run: asyncpg.Record, read:
     await run_store.add_page(session, tenant.tenant_id, run_id, found[-1].customer_id, counts, reasons)
 
 
-def _decide(page: _Page, one: CustomerFacts, compiled: Mapping[Any, Any], today: int) -> None:
+def _decide(page: Page, one: CustomerFacts, compiled: Mapping[Any, Any], today: int) -> None:
     page.customer_ids.append(one.customer_id)
     page.versions.append(one.facts_version)
     inputs = encode_inputs(inputs_of(one.position, compiled, today))
@@ -136,13 +150,13 @@ def error_text(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"[:ERROR_CAP]
 
 
-async def _mark_unreachable(session: Session, tenant: Tenant, page: _Page, known: Catalogue) -> None:
+async def _mark_unreachable(session: Session, tenant: Tenant, page: Page) -> None:
     """Note in each stored plan which of its actions nobody could be told of by mail as things are."""
     if not page.decided:
         return
     contacts = await sheet_store.contacts_of(session, tenant.tenant_id, [page.customer_ids[place] for place, _ in page.decided])
     for place, decided in page.decided:
-        reachable = contacts[page.customer_ids[place]]
+        reachable, known = contacts[page.customer_ids[place]], page.read.found[place].known
         lost = [n for n, action in enumerate(decided.actions) if not _reaches(action, known, reachable, tenant)]
         if lost:
             page.unreachable += len(lost)
@@ -157,19 +171,27 @@ def _reaches(action: Action, known: Catalogue, contacts: Sequence[Any], tenant: 
     return bool(told(contacts, primary.to_roles, internal=primary.audience is Audience.INTERNAL, own_domains=tenant.internal_domains))
 
 
-def _counted(counts: dict[str, Any], reasons: dict[str, int], page: _Page, found: Sequence[CustomerFacts]) -> tuple[dict[str, Any], dict[str, int]]:
+def _counted(counts: dict[str, Any], reasons: dict[str, int], page: Page, found: Sequence[CustomerFacts]) -> tuple[dict[str, Any], dict[str, int]]:
     steps: Counter[str] = Counter(counts.get("by_step", {}))
     rows = counts.get("rows", 0)
     for _, decided in page.decided:
         for action in decided.actions:
             steps[action.step_code] += 1
             rows += len(action.rows)
+    largest = dict(counts.get("largest_minor", {}))
+    for place, decided in page.decided:
+        for action in decided.actions:
+            nets = found[place].known[action.scenario_id, action.version].compiled.nets
+            for currency, minor in totals_asked(action, found[place].position, nets=nets).items():
+                largest[currency] = max(largest.get(currency, 0), minor)
     made = {
         "customers": counts.get("customers", 0) + len(found),
         "customers_with_actions": counts.get("customers_with_actions", 0) + len(page.decided),
         "actions": counts.get("actions", 0) + sum(page.action_counts),
         "rows": rows,
         "by_step": dict(steps),
+        "changing_step": counts.get("changing_step", 0) + sum(changes_step(decided) for _, decided in page.decided),
+        "largest_minor": largest,
         "unreachable": counts.get("unreachable", 0) + page.unreachable,
         "failed": counts.get("failed", 0) + page.outcomes.count("failed"),
     }
@@ -178,4 +200,4 @@ def _counted(counts: dict[str, Any], reasons: dict[str, int], page: _Page, found
 
 def stored_plan(content: Mapping[str, Any]) -> Plan:
     """Read a plan as a run stored it."""
-    return decode_plan(json.dumps(content).encode())
+    return plan_of(content)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from uuid import UUID
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,15 @@ class Recipient:
     language: str | None
     roles: tuple[str, ...]
     internal: bool
+    opted_out: bool = False
+    """Wants no notices before the due date."""
+    typed: bool = False
+    """True for an address of the company that is no contact of the customer: one that was typed in, or that of a person who looks after it."""
+
+    @property
+    def key(self) -> str:
+        """What makes messages to the same recipient the same; it shows no address."""
+        return str(self.contact_id)
 
 
 def told(contacts: Iterable[Recipient], roles: Sequence[str], *, internal: bool, own_domains: Collection[str]) -> list[Recipient]:
@@ -37,6 +46,29 @@ def copied(contacts: Iterable[Recipient], roles: Sequence[str], *, own_domains: 
     """Return the company's own people in any of the roles; a copy never goes to a customer."""
     wanted = set(roles)
     return _once_each([c for c in contacts if _usable(c, internal=True, own_domains=own_domains) and wanted.intersection(c.roles)])
+
+
+def wanting(recipients: Iterable[Recipient]) -> list[Recipient]:
+    """Return those who have not opted out of notices before the due date."""
+    return [recipient for recipient in recipients if not recipient.opted_out]
+
+
+def addressed(
+    contacts: Iterable[Recipient], contact_ids: Collection[str], emails: Collection[str], *, internal: bool, own_domains: Collection[str]
+) -> list[Recipient]:
+    """Return those of the named people who can be reached: contacts by id and, for what stays inside the company, addresses of its own domains."""
+    wanted = set(contact_ids)
+    found = [c for c in contacts if str(c.contact_id) in wanted and _usable(c, internal=internal, own_domains=own_domains)]
+    if internal:
+        written = [Recipient(uuid5(NAMESPACE_URL, f"mailto:{email.lower()}"), None, email, None, (), internal=True, typed=True) for email in emails]
+        found += [one for one in written if _usable(one, internal=True, own_domains=own_domains)]
+    return _once_each(found)
+
+
+def with_assigned(contacts: list[Recipient], assigned: Iterable[Recipient]) -> list[Recipient]:
+    """Return contacts with the people who look after the customer: each in the role for which the customer names no colleague with an address."""
+    named = {role for contact in contacts if contact.internal and contact.email for role in contact.roles}
+    return [*contacts, *(person for person in assigned if not named.intersection(person.roles))]
 
 
 def _usable(contact: Recipient, *, internal: bool, own_domains: Collection[str]) -> bool:

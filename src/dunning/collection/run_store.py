@@ -119,28 +119,42 @@ async def add_page(session: Session, tenant_id: TenantId, run_id: RunId, cursor:
 
 
 async def set_state(
-    session: Session, tenant_id: TenantId, run_id: RunId, state: str, *, held_because: str | None = None, error: str | None = None, finished: bool = False
+    session: Session,
+    tenant_id: TenantId,
+    run_id: RunId,
+    state: str,
+    *,
+    held_because: str | None = None,
+    held_reasons: Sequence[dict[str, Any]] = (),
+    error: str | None = None,
+    finished: bool = False,
 ) -> None:
     """Move a run to a state and give its lease back; a new stage begins at the first customer. Leaving `planning` keeps how long that took."""
     await session.execute(
-        """update run set state = $3, held_because = coalesce($4, held_because), error = coalesce($5, error), cursor_customer_id = null,
+        """update run set state = $3, held_because = coalesce($4, held_because),
+                  held_reasons = case when $7 = '[]'::jsonb then held_reasons else $7 end, error = coalesce($5, error), cursor_customer_id = null,
                   lease_until = null, lease_token = lease_token + 1,
                   counts = case when state = 'planning' and $3 in ('proposed', 'committing')
                     then counts || jsonb_build_object('planning_ms', (extract(epoch from clock_timestamp() - started_at) * 1000)::bigint) else counts end,
                   finished_at = case when $6 then clock_timestamp() else finished_at end
             where tenant_id = $1 and run_id = $2""",
-        tenant_id, run_id, state, held_because, error, finished,
+        tenant_id, run_id, state, held_because, error, finished, list(held_reasons),
     )  # fmt: skip
 
 
-async def set_revision(session: Session, tenant_id: TenantId, run_id: RunId, revision: int) -> None:
-    """Store the ledger's revision that a run is planned on."""
-    await session.execute("update run set ledger_revision = $3 where tenant_id = $1 and run_id = $2", tenant_id, run_id, revision)
+async def fix_revision(session: Session, tenant_id: TenantId, run_id: RunId) -> asyncpg.Record | None:
+    """Store the ledger's present revision as the one that a run is planned on, and return the run; a revision that is stored stays."""
+    return await session.row(
+        """update run r set ledger_revision = case when r.ledger_revision = 0 then l.revision else r.ledger_revision end
+             from ledger l
+            where r.tenant_id = $1 and r.run_id = $2 and l.tenant_id = r.tenant_id and l.ledger_id = r.ledger_id returning r.*""",
+        tenant_id, run_id,
+    )  # fmt: skip
 
 
-async def set_counts(session: Session, tenant_id: TenantId, run_id: RunId, counts: dict[str, Any]) -> None:
-    """Store a run's counts."""
-    await session.execute("update run set counts = $3 where tenant_id = $1 and run_id = $2", tenant_id, run_id, counts)
+async def add_counts(session: Session, tenant_id: TenantId, run_id: RunId, counts: dict[str, Any]) -> None:
+    """Add counts to those of a run; one that it has already is replaced."""
+    await session.execute("update run set counts = counts || $3 where tenant_id = $1 and run_id = $2", tenant_id, run_id, counts)
 
 
 async def approve_first_run(session: Session, tenant_id: TenantId, ledger_id: LedgerId) -> None:
@@ -249,13 +263,13 @@ async def customer_of_run(session: ReadSession, tenant_id: TenantId, run_id: Run
     )  # fmt: skip
 
 
-async def to_execute(session: ReadSession, tenant_id: TenantId, run_id: RunId, limit: int) -> list[asyncpg.Record]:
-    """Return the next planned customers of a run that nobody excluded, in id order."""
+async def to_execute(session: ReadSession, tenant_id: TenantId, run_id: RunId, after: UUID | None, limit: int) -> list[asyncpg.Record]:
+    """Return the next planned customers of a run past one of them that nobody excluded, in id order."""
     return await session.rows(
         """select customer_id, facts_version, plan from run_customer
-            where tenant_id = $1 and run_id = $2 and outcome = 'planned' and action_count > 0 and not excluded
-            order by customer_id limit $3""",
-        tenant_id, run_id, limit,
+            where tenant_id = $1 and run_id = $2 and customer_id > $3 and outcome = 'planned' and action_count > 0 and not excluded
+            order by customer_id limit $4""",
+        tenant_id, run_id, after or UUID(int=0), limit,
     )  # fmt: skip
 
 
@@ -287,11 +301,11 @@ async def outcome_counts(session: ReadSession, tenant_id: TenantId, run_id: RunI
     return {row["outcome"]: row["n"] for row in rows}
 
 
-async def inputs_after(session: ReadSession, tenant_id: TenantId, run_id: RunId, after: UUID | None, limit: int) -> list[asyncpg.Record]:
-    """Return stored inputs of a run past a customer, with the hash of what was decided from them."""
+async def decisions_after(session: ReadSession, tenant_id: TenantId, run_id: RunId, after: UUID | None, limit: int) -> list[asyncpg.Record]:
+    """Return what a run decided, past a customer: the decision, its hash, and the inputs as far as they are kept."""
     return await session.rows(
         """select customer_id, inputs, inputs_sha256, plan_sha256, plan from run_customer
-            where tenant_id = $1 and run_id = $2 and inputs is not null and ($3::uuid is null or customer_id > $3)
+            where tenant_id = $1 and run_id = $2 and ($3::uuid is null or customer_id > $3)
             order by customer_id limit $4""",
         tenant_id, run_id, after, limit,
     )  # fmt: skip

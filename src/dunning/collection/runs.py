@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 
-from dunning.collection import execute, planning, run_store, wording
+from dunning.collection import execute, planning, run_store, sheet_store, wording
+from dunning.collection.breakers import Held, HeldBecause, why_held
 from dunning.collection.despatch import Outbound, Scene
 from dunning.collection.execute import Planned, RunTerms
-from dunning.collection.rules import Gate, HeldBecause, why_held
+from dunning.collection.gate import gate_of
 from dunning.events import due_work
 from dunning.events import service as events
+from dunning.events.service import NewEvent
 from dunning.kit.clock import Clock, local_date
 from dunning.kit.database import ReadSession, Session
 from dunning.kit.errors import Conflict, NotFound
@@ -22,8 +25,7 @@ from dunning.kit.ids import CustomerId, LedgerId, RunId, TenantId, new_id
 from dunning.ledger import ledgers
 from dunning.ledger.ledger_store import Ledger
 from dunning.tenancy import service as tenancy
-
-USUAL_DAYS = 30
+from dunning.tenancy.service import Tenant
 
 
 class RunOpen(Conflict):
@@ -237,66 +239,92 @@ async def supersede(session: Session, clock: Clock, *, tenant_id: TenantId, ledg
     return run_id
 
 
-async def begin_planning(session: Session, *, tenant_id: TenantId, run: asyncpg.Record) -> None:
-    """Fix the revision of shared settings that a run is planned on."""
-    ledger = await ledgers.ledger_of(session, tenant_id=tenant_id, ledger_id=LedgerId(run["ledger_id"]))
-    await run_store.set_revision(session, tenant_id, RunId(run["run_id"]), ledger.revision)
+async def begin_planning(session: Session, *, tenant_id: TenantId, run_id: RunId) -> asyncpg.Record:
+    """Fix the revision of shared settings that a run is planned on, unless it is, and return the run; raise `NotFound`."""
+    row = await run_store.fix_revision(session, tenant_id, run_id)
+    if row is None:
+        noun = "run"
+        raise NotFound(noun)
+    return row
 
 
-async def finish_planning(session: Session, clock: Clock, *, tenant_id: TenantId, run: asyncpg.Record) -> str:
-    """End the planning of a run and return its next state: `proposed`, or `committing` where it was asked to go out and nothing holds it."""
+async def finish_planning(session: Session, clock: Clock, *, tenant: Tenant, run: asyncpg.Record) -> str:
+    """End the planning of a run and return its next state: `proposed`, or `committing` where it was asked to go out and nothing holds it.
+
+    One that may go out and has nothing to carry out is `committed` at once. `tenant` is read in the same transaction.
+    """
+    tenant_id = tenant.tenant_id
     ledger = await ledgers.ledger_of(session, tenant_id=tenant_id, ledger_id=LedgerId(run["ledger_id"]))
-    tenant = await tenancy.tenant_of(session, tenant_id)
     run_id = RunId(run["run_id"])
-    counts = run["counts"]
-    held: HeldBecause | None = None
-    if run["commit_at_once"] and not run["dry_run"]:
-        since = clock.now() - dt.timedelta(days=USUAL_DAYS)
-        gate = Gate(
-            stopped=tenant.stopped_at is not None,
-            sending_enabled=tenant.sending_enabled,
-            first_run_approved=ledger.first_run_approved,
-            run_mode=ledger.run_mode,
-            freshness_limit_hours=ledger.freshness_limit_hours,
-            complete_as_of=ledger.complete_as_of,
-            planned=counts.get("actions", 0),
-            usual=await run_store.usual_counts(session, tenant_id, ledger.ledger_id, since),
-        )
-        held = why_held(gate, clock.now())
-    state = "committing" if run["commit_at_once"] and not run["dry_run"] and held is None else "proposed"
-    await run_store.set_state(session, tenant_id, run_id, state, held_because=None if held is None else held.value, finished=run["dry_run"])
-    if not run["dry_run"]:
-        data = {"actions": counts.get("actions", 0), "held_because": None if held is None else held.value}
-        await _tell(session, clock, tenant_id, run["actor"], "run.proposed", run_id, data)
+    asked_to_go = run["commit_at_once"] and not run["dry_run"]
+    held = why_held(await gate_of(session, clock, tenant, ledger, run["counts"]), clock.now()) if asked_to_go else []
+    first = held[0].code.value if held else None
+    reasons = [one.as_data() for one in held]
+    state = "committing" if asked_to_go and not held else "proposed"
+    await run_store.set_state(session, tenant_id, run_id, state, held_because=first, held_reasons=reasons, finished=run["dry_run"])
+    actions = run["counts"].get("actions", 0)
+    told = [] if run["dry_run"] else [("run.proposed", {"actions": actions, "held_because": first, "held_reasons": reasons})]
+    told += [("run.committed", {})] if state == "committing" else []
+    made = [NewEvent(kind, "run", run_id, None, data) for kind, data in told]
+    await events.record_many(session, clock, tenant_id=tenant_id, actor=run["actor"], events=made)
+    if state == "committing" and not actions:
+        await finish_run(session, clock, tenant_id=tenant_id, run=run)
+        return "committed"
     if state == "committing":
-        await _tell(session, clock, tenant_id, run["actor"], "run.committed", run_id, {})
         await due_work.ring(session, tenant_id, "run")
     return state
 
 
-async def execute_batch(
-    session: Session, clock: Clock, *, tenant_id: TenantId, run: asyncpg.Record, outbound: Outbound, rows: Sequence[asyncpg.Record]
-) -> None:
-    """Carry out the plans of some customers of a committing run and store what became of each.
+@dataclass(frozen=True, slots=True)
+class RunBatch:
+    """Hold what a run decided about some customers, with the first of the claim numbers taken for them; None: they are taken when it is carried out."""
+
+    planned: Sequence[Planned]
+    numbers_from: int | None = None
+
+    def single(self) -> list[RunBatch]:
+        """Return batches of one customer each, for when the whole did not go through."""
+        return [RunBatch([one]) for one in self.planned]
+
+
+async def next_batch(session: Session, *, tenant_id: TenantId, run: asyncpg.Record, after: CustomerId | None, limit: int) -> RunBatch:
+    """Return the next customers of a committing run past one of them, and take the numbers of their claims; an empty batch: none are left.
+
+    The numbers are taken in this short transaction, so that the ledger's counter is free again while the batch is carried out; those of a batch
+    that is then not carried out stay gaps.
+    """
+    rows = await run_store.to_execute(session, tenant_id, RunId(run["run_id"]), after, limit)
+    planned = [_planned(row) for row in rows]
+    count = execute.claims_of(planned)
+    first = await sheet_store.take_numbers(session, tenant_id, LedgerId(run["ledger_id"]), "claim", count) if count else None
+    return RunBatch(planned, first)
+
+
+def _planned(row: asyncpg.Record) -> Planned:
+    return Planned(CustomerId(row["customer_id"]), row["facts_version"], planning.stored_plan(row["plan"]))
+
+
+async def execute_batch(session: Session, clock: Clock, *, tenant: Tenant, run: asyncpg.Record, outbound: Outbound, batch: RunBatch) -> None:
+    """Carry out the plans of some customers of a committing run and store what became of each. `tenant` is read in the same transaction.
 
     Raises `SendingOff` once the tenant may no longer send; nothing of the batch is done then.
     """
-    tenant = await tenancy.tenant_of(session, tenant_id)
+    tenant_id = tenant.tenant_id
     if not tenant.may_send:
         msg = "Sending was switched off while the run went out."
         raise SendingOff(msg)
     ledger = await ledgers.ledger_of(session, tenant_id=tenant_id, ledger_id=LedgerId(run["ledger_id"]))
     today = local_date(clock.now(), ledger.time_zone)
     terms = RunTerms(RunId(run["run_id"]), run["content_mode"], today == run["local_date"] and ledger.revision == run["ledger_revision"])
-    planned = [Planned(CustomerId(row["customer_id"]), row["facts_version"], planning.stored_plan(row["plan"])) for row in rows]
-    outcomes = await execute.execute_customers(session, clock, Scene(tenant, ledger, outbound, today, run["actor"]), run=terms, planned=planned)
+    scene = Scene(tenant, ledger, outbound, today, run["actor"])
+    outcomes = await execute.execute_customers(session, clock, scene, run=terms, planned=batch.planned, numbers_from=batch.numbers_from)
     await run_store.set_outcomes(session, tenant_id, terms.run_id, list(outcomes), list(outcomes.values()), [None] * len(outcomes))
 
 
 async def hold_run(session: Session, clock: Clock, *, tenant_id: TenantId, run: asyncpg.Record, because: HeldBecause) -> None:
     """Make a committing run a proposal again, because it may not go on."""
     run_id = RunId(run["run_id"])
-    await run_store.set_state(session, tenant_id, run_id, "proposed", held_because=because.value)
+    await run_store.set_state(session, tenant_id, run_id, "proposed", held_because=because.value, held_reasons=[Held(because).as_data()])
     await _tell(session, clock, tenant_id, run["actor"], "run.held", run_id, {"held_because": because.value})
 
 
@@ -305,7 +333,7 @@ async def finish_run(session: Session, clock: Clock, *, tenant_id: TenantId, run
     run_id = RunId(run["run_id"])
     await run_store.close_excluded(session, tenant_id, run_id)
     outcomes = await run_store.outcome_counts(session, tenant_id, run_id)
-    await run_store.set_counts(session, tenant_id, run_id, {**run["counts"], "outcomes": outcomes})
+    await run_store.add_counts(session, tenant_id, run_id, {"outcomes": outcomes})
     await run_store.set_state(session, tenant_id, run_id, "committed", finished=True)
     await _tell(session, clock, tenant_id, run["actor"], "run.finished", run_id, {"outcomes": outcomes})
 
@@ -330,7 +358,8 @@ async def retry_customer(
         msg = f"Nothing of this customer failed in the run (outcome {row['outcome']}). Only a failed customer of a committed run is retried."
         raise NotProposed(msg, outcome=row["outcome"])
     await _tell(session, clock, tenant_id, actor, "run.retried", run_id, {"customer_id": customer_id})
-    await execute_batch(session, clock, tenant_id=tenant_id, run=run, outbound=outbound, rows=[row])
+    tenant = await tenancy.tenant_of(session, tenant_id)
+    await execute_batch(session, clock, tenant=tenant, run=run, outbound=outbound, batch=RunBatch([_planned(row)]))
     return await customer_of_run(session, tenant_id=tenant_id, run_id=run_id, customer_id=customer_id)
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
 import asyncpg
 
-from dunning.collection.recipients import Recipient
+from dunning.collection.recipients import Recipient, with_assigned
 from dunning.kit.database import ReadSession, Session
 from dunning.kit.ids import CustomerId, LedgerId, TenantId
+from dunning.ledger.addresses import address_digest
+from dunning.scenarios.position import Id
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,12 @@ class CustomerSheet:
     time_zone: str
     country: str
     subdivision: str | None
+    insurance_cover: str
+    insurance_cover_until: dt.date | None
+
+    def is_covered(self, on: dt.date) -> bool:
+        """Tell whether a credit insurer covers the customer on a day."""
+        return self.insurance_cover == "active" and (self.insurance_cover_until is None or self.insurance_cover_until >= on)
 
 
 async def customers_of(session: ReadSession, tenant_id: TenantId, customer_ids: Collection[CustomerId]) -> dict[CustomerId, CustomerSheet]:
@@ -32,7 +41,8 @@ async def customers_of(session: ReadSession, tenant_id: TenantId, customer_ids: 
     rows = await session.rows(
         """select c.customer_id, c.external_id, c.name, c.language, coalesce(c.time_zone, l.time_zone) as time_zone,
                   coalesce(c.country, l.country) as country,
-                  case when c.country is null then coalesce(c.subdivision, l.subdivision) else c.subdivision end as subdivision
+                  case when c.country is null then coalesce(c.subdivision, l.subdivision) else c.subdivision end as subdivision,
+                  c.insurance_cover, c.insurance_cover_until
              from customer c join ledger l on l.tenant_id = c.tenant_id and l.ledger_id = c.ledger_id
             where c.tenant_id = $1 and c.customer_id = any ($2::uuid[])""",
         tenant_id,
@@ -42,22 +52,41 @@ async def customers_of(session: ReadSession, tenant_id: TenantId, customer_ids: 
 
 
 async def contacts_of(session: ReadSession, tenant_id: TenantId, customer_ids: Collection[CustomerId]) -> Mapping[CustomerId, list[Recipient]]:
-    """Return the contacts of some customers by customer; one without contacts has an empty list."""
+    """Return the contacts of some customers by customer, with who looks after it in roles for which it names no colleague; without any, an empty list."""
     rows = await session.rows(
-        """select customer_id, contact_id, name, email, language, roles, internal from contact
-            where tenant_id = $1 and customer_id = any ($2::uuid[])""",
+        """select c.customer_id, c.contact_id, c.name, c.email, c.language, c.roles, c.internal, o.digests, false as assigned
+             from contact c
+             left join (select customer_id, array_agg(address_sha256) as digests from opt_out
+                         where tenant_id = $1 and customer_id = any ($2::uuid[]) group by customer_id) o on o.customer_id = c.customer_id
+            where c.tenant_id = $1 and c.customer_id = any ($2::uuid[])
+           union all
+           select a.customer_id, p.person_id, p.name, p.email, p.language, array[a.role], true, null, true
+             from assignment a join person p on p.tenant_id = a.tenant_id and p.person_id = a.person_id
+            where a.tenant_id = $1 and a.customer_id = any ($2::uuid[]) and a.lead and a.ended_on is null and p.active""",
         tenant_id,
         list(customer_ids),
     )
     found: defaultdict[CustomerId, list[Recipient]] = defaultdict(list)
+    assigned: defaultdict[CustomerId, list[Recipient]] = defaultdict(list)
     for row in rows:
-        found[CustomerId(row["customer_id"])].append(
-            Recipient(row["contact_id"], row["name"], row["email"], row["language"], tuple(row["roles"]), row["internal"])
+        (assigned if row["assigned"] else found)[CustomerId(row["customer_id"])].append(
+            Recipient(
+                row["contact_id"],
+                row["name"],
+                row["email"],
+                row["language"],
+                tuple(row["roles"]),
+                row["internal"],
+                opted_out=row["digests"] is not None and row["email"] is not None and address_digest(row["email"]) in row["digests"],
+                typed=row["assigned"],
+            )
         )
+    for customer_id, people in assigned.items():
+        found[customer_id] = with_assigned(found[customer_id], people)
     return found
 
 
-async def items_of(session: ReadSession, tenant_id: TenantId, item_ids: Sequence[UUID]) -> dict[str, asyncpg.Record]:
+async def items_of(session: ReadSession, tenant_id: TenantId, item_ids: Collection[UUID | Id]) -> dict[str, asyncpg.Record]:
     """Return what a claim shows of items and of receipts on account, by their ids as text."""
     rows = await session.rows(
         """select i.item_id, i.document_id, i.kind, i.number, i.document_on, i.due_on, i.currency, i.amount_minor,

@@ -66,7 +66,7 @@ async def advance(session: Session, clock: Clock, *, tenant_id: TenantId, to: dt
         msg = "A walk is under way. Wait for it to end; GET /v1/test-clock/walks lists it."
         raise WalkOpen(msg)
     # Ledgers that nobody has looked at yet begin here, so that the nights on the way are theirs.
-    await nights.begin_schedule(session, clock, tenant_id=tenant_id)
+    await nights.begin_schedule(session, clock, tenant=tenant)
     await due_work.ring(session, tenant_id, "walk")
     return await walk_of(session, tenant_id=tenant_id, walk_id=walk_id)
 
@@ -125,13 +125,12 @@ async def lease_end(session: ReadSession, *, tenant_id: TenantId) -> dt.datetime
 async def next_stop(session: ReadSession, clock: Clock, *, tenant_id: TenantId, until: dt.datetime) -> Stop | None:
     """Return the next instant, up to one, at which a night begins or a message may leave; None: nothing more happens on the way."""
     ahead = [nights.next_night(ledger, clock.now()) for ledger in await ledger_store.ledgers_after(session, tenant_id, None, nights.LEDGERS_MAX, None)]
-    leaving = await session.value(
-        """select min(not_before) from message where tenant_id = $1 and state in ('ready', 'retry_wait') and not_before > $2""", tenant_id, clock.now()
-    )
-    ending = await session.value(
-        """select min(valid_until) from message where tenant_id = $1 and state in ('ready', 'retry_wait') and valid_until > $2""", tenant_id, clock.now()
-    )
-    instants = [night.due_at for night in ahead] + [at for at in (leaving, ending) if at is not None]
+    moving = await session.value(
+        """select least(min(not_before) filter (where not_before > $2), min(valid_until) filter (where valid_until > $2)) from message
+            where tenant_id = $1 and state in ('ready', 'retry_wait')""",
+        tenant_id, clock.now(),
+    )  # fmt: skip
+    instants = [night.due_at for night in ahead] + ([] if moving is None else [moving])
     at = min(instants, default=None)
     if at is None or at > until:
         return None

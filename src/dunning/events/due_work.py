@@ -12,7 +12,7 @@ from typing import Literal
 from dunning.kit.database import Session
 from dunning.kit.ids import TenantId
 
-Kind = Literal["import", "run", "dispatch", "schedule", "sequence", "walk"]
+Kind = Literal["import", "run", "dispatch", "schedule", "sequence", "walk", "watch", "action"]
 
 
 async def ring(session: Session, tenant_id: TenantId, kind: Kind, due_at: dt.datetime | None = None) -> None:

@@ -19,13 +19,17 @@ from dunning.kit.ids import CustomerId, EventId, TenantId, new_id
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
-    """Something that happened: `kind` is `noun.verb`, `data` holds ids and words, never an amount beside a name."""
+    """Something that happened: `kind` is `noun.verb`, `data` holds ids and words, never an amount beside a name.
+
+    `actor` is who did this one, where the events recorded together are not all by the same.
+    """
 
     kind: str
     subject_kind: str
     subject_id: UUID
     customer_id: CustomerId | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
+    actor: str | None = None
 
 
 async def record(

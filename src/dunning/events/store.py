@@ -8,33 +8,30 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
+from dunning.kit.columns import columns_of
 from dunning.kit.database import ReadSession, Session
 from dunning.kit.ids import EventId, TenantId
 
 if TYPE_CHECKING:
     from dunning.events.service import NewEvent
 
+_TYPES = {"event_id": "uuid", "kind": "text", "subject_kind": "text", "subject_id": "uuid", "customer_id": "uuid", "data": "jsonb", "actor": "text"}
+
 
 async def insert_events(
     session: Session, tenant_id: TenantId, ids: Sequence[EventId], events: Sequence[NewEvent], actor: str, business_at: dt.datetime, *, rings: bool
 ) -> None:
     """Insert events without a number and, where asked, the due-work row that has them numbered: a mail's result is a chain of small statements."""
+    rows = [(i, e.kind, e.subject_kind, e.subject_id, e.customer_id, dict(e.data), e.actor or actor) for i, e in zip(ids, events, strict=True)]
+    columns = columns_of(_TYPES, rows, first=4)
     await session.execute(
-        """with rung as (insert into due_work (tenant_id, kind, due_at) select $1, 'sequence', now() where $10)
-           insert into event (tenant_id, event_id, kind, subject_kind, subject_id, customer_id, data, actor, business_at)
-           select $1, e.id, e.kind, e.subject_kind, e.subject_id, e.customer_id, e.data, $8, $9
-             from unnest($2::uuid[], $3::text[], $4::text[], $5::uuid[], $6::uuid[], $7::jsonb[])
-               as e(id, kind, subject_kind, subject_id, customer_id, data)""",
+        f"""with rung as (insert into due_work (tenant_id, kind, due_at) select $1, 'sequence', now() where $3)
+            insert into event (tenant_id, business_at, {", ".join(_TYPES)})
+            select $1, $2, {columns.selected} from {columns.source}""",  # fixed words
         tenant_id,
-        list(ids),
-        [e.kind for e in events],
-        [e.subject_kind for e in events],
-        [e.subject_id for e in events],
-        [e.customer_id for e in events],
-        [dict(e.data) for e in events],
-        actor,
         business_at,
         rings,
+        *columns.values,
     )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+from dunning.evidence.landings import record_refusals
 from dunning.evidence.live import Live
-from dunning.evidence.readings import Reader, record_refusal, vouch
+from dunning.evidence.readings import Reader, vouch
 from dunning.evidence.rules import Door, Grade
 from dunning.evidence.tokens import read_token
 from dunning.evidence.trace import Trace
@@ -64,7 +65,7 @@ async def resolve_link(
         noun = "link"
         raise NotFound(noun)
     if visit.door in {Door.REVOKED, Door.EXPIRED}:
-        await record_refusal(session, clock, visit, trace=Trace("RESOLVE", "extranet", "extranet"))
+        await record_refusals(session, clock, [(visit, Trace("RESOLVE", "extranet", "extranet"))])
         return Closed(visit.door)
     live = await live_now(session, visit)
     grade = await vouch(

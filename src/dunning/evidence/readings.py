@@ -1,4 +1,4 @@
-"""What happens at a claim's door: visits are counted, answers judged, the page that was shown is recorded, receipt is acknowledged.
+"""What happens at a claim's door: answers are judged, the page that was shown is recorded, receipt is acknowledged.
 
 Every function takes what must be serialised first: the link's row. Concurrent visitors of one link wait for each other, so that a
 grade never falls and no more answers are tried than are allowed.
@@ -15,8 +15,9 @@ from typing import Any
 from dunning.events import service as events
 from dunning.evidence import store
 from dunning.evidence.challenge import Challenge, is_right
+from dunning.evidence.landings import CLOSED_FOR_GOOD, GRADES_BELOW, record_refusals, what_happened_to
 from dunning.evidence.live import Live
-from dunning.evidence.rules import FRESH_LOCK, LADDER, RISES, Act, Door, Grade, Lock, NotAllowedYet, after, after_wrong_answer
+from dunning.evidence.rules import FRESH_LOCK, RISES, Act, Door, Grade, Lock, NotAllowedYet, after, after_wrong_answer
 from dunning.evidence.trace import Trace
 from dunning.evidence.visits import Visit, visit_of
 from dunning.kit.clock import Clock
@@ -24,8 +25,6 @@ from dunning.kit.database import Session
 from dunning.kit.ids import LinkId, ReadingId, TenantId, new_id
 from dunning.kit.signing import random_secret, sha256
 from dunning.messages.ports import ClaimData
-
-GRADES_BELOW: Mapping[Grade, tuple[str, ...]] = {grade: tuple(LADDER[: LADDER.index(grade)]) for grade in LADDER}
 
 
 class Verdict(StrEnum):
@@ -54,38 +53,6 @@ class Judged:
     lock: Lock
 
 
-async def record_visit(
-    session: Session,
-    clock: Clock,
-    claim_data: ClaimData,
-    *,
-    tenant_id: TenantId,
-    link_id: LinkId,
-    trace: Trace,
-) -> Visit | None:
-    """Count a visit to the landing page and return what the visitor finds; None when there is no such link.
-
-    The first makes a reading `fetched`, repeats only count. A visit to a door that is closed for good is recorded once per reason.
-    """
-    count = await store.count_fetch(session, tenant_id, link_id)
-    visit = await visit_of(session, clock, claim_data, tenant_id=tenant_id, link_id=link_id) if count else None
-    if visit is None:
-        return None
-    if visit.door in {Door.REVOKED, Door.EXPIRED}:
-        await record_refusal(session, clock, visit, trace=trace)
-    elif await store.raise_grade(session, tenant_id, link_id, Grade.FETCHED, GRADES_BELOW[Grade.FETCHED]):
-        await _append(session, clock, visit, Act.FETCHED, trace.as_data())
-        await _tell(session, clock, visit, Act.FETCHED)
-    return visit
-
-
-async def record_refusal(session: Session, clock: Clock, visit: Visit, *, trace: Trace) -> None:
-    """Record that someone came to a door that is closed for good; once per reason, since the visits themselves are counted."""
-    before = await store.readings_of_link(session, visit.tenant_id, visit.link.link_id, Act.REFUSED)
-    if not any(row["data"].get("reason") == visit.door for row in before):
-        await _append(session, clock, visit, Act.REFUSED, trace.as_data() | {"reason": visit.door.value})
-
-
 async def judge_answer(
     session: Session,
     clock: Clock,
@@ -109,7 +76,7 @@ async def judge_answer(
     if visit.door is Door.LOCKED:
         return visit, Judged(Verdict.LOCKED, lock)
     if visit.door is not Door.OPEN:
-        await record_refusal(session, clock, visit, trace=trace)
+        await record_refusals(session, clock, [(visit, trace)])
         return visit, Judged(Verdict.CLOSED, lock)
     if is_right(visit.asks, answer, visit.known):
         if lock != FRESH_LOCK:
@@ -216,8 +183,8 @@ async def acknowledge(
     visit = await visit_of(session, clock, claim_data, tenant_id=tenant_id, link_id=link_id)
     if visit is None:
         return None
-    if visit.door in {Door.REVOKED, Door.EXPIRED}:
-        await record_refusal(session, clock, visit, trace=trace)
+    if visit.door in CLOSED_FOR_GOOD:
+        await record_refusals(session, clock, [(visit, trace)])
         return visit
     if not await confirm_read(
         session,
@@ -311,10 +278,9 @@ async def _append(
 
 async def _tell(session: Session, clock: Clock, visit: Visit, act: Act, actor: str | None = None) -> None:
     kind = Act.FETCHED if act is Act.WRONG_ANSWER else act
-    data = {"audience": visit.link.audience, "message_id": str(visit.link.message_id), "claim_id": str(visit.link.claim_id)}
     await events.record(
         session, clock, tenant_id=visit.tenant_id, kind=f"link.{kind}", subject_kind="link", subject_id=visit.link.link_id,
-        actor=actor or _actor(visit), customer_id=visit.link.customer_id, data=data,
+        actor=actor or _actor(visit), customer_id=visit.link.customer_id, data=what_happened_to(visit),
     )  # fmt: skip
 
 

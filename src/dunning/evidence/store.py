@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -57,18 +57,18 @@ async def link_row(session: ReadSession, tenant_id: TenantId, link_id: LinkId) -
     return await session.row(f"select {_LINK} from link l where l.tenant_id = $1 and l.link_id = $2", tenant_id, link_id)
 
 
-async def visited(session: ReadSession, tenant_id: TenantId, link_id: LinkId) -> asyncpg.Record | None:
-    """Return a link with what its page needs of the ledger, the customer and the message, and the database's instant."""
-    return await session.row(
+async def visited(session: ReadSession, tenant_id: TenantId, link_ids: Collection[LinkId]) -> list[asyncpg.Record]:
+    """Return links with what their pages need of the ledger, the customer and the message, and the database's instant."""
+    return await session.rows(
         f"""select {_LINK}, clock_timestamp() as at, g.time_zone, g.sender_name, g.sender_email, g.reply_to, g.crm_url as ledger_crm_url,
                    g.language as ledger_language, c.external_id, c.tax_number, c.crm_url as customer_crm_url, m.content_mode, m.language
               from link l
               join ledger g on g.tenant_id = l.tenant_id and g.ledger_id = l.ledger_id
               join customer c on c.tenant_id = l.tenant_id and c.customer_id = l.customer_id
               join message m on m.tenant_id = l.tenant_id and m.message_id = l.message_id
-             where l.tenant_id = $1 and l.link_id = $2""",
+             where l.tenant_id = $1 and l.link_id = any ($2::uuid[])""",
         tenant_id,
-        link_id,
+        list(link_ids),
     )
 
 
@@ -77,10 +77,36 @@ async def lock_link(session: Session, tenant_id: TenantId, link_id: LinkId) -> b
     return await session.value("select true from link where tenant_id = $1 and link_id = $2 for update", tenant_id, link_id) is True
 
 
-async def count_fetch(session: Session, tenant_id: TenantId, link_id: LinkId) -> int | None:
-    """Count one more visit and return how many there were with it."""
-    count = await session.value("update link set fetches = fetches + 1 where tenant_id = $1 and link_id = $2 returning fetches", tenant_id, link_id)
-    return None if count is None else int(count)
+async def count_fetches(session: Session, tenant_id: TenantId, visits: Mapping[LinkId, int], *, waits: bool) -> set[LinkId]:
+    """Add the visits of some links to their counts and return the links that there are; without `waits` those that others hold are left out.
+
+    Links are taken in id order. Who does not wait for any cannot be part of a deadlock with those who revoke many at once.
+    """
+    rows = await session.rows(
+        f"""with held as (
+              select link_id from link where tenant_id = $1 and link_id = any ($2::uuid[]) order by link_id
+                 for no key update{"" if waits else " skip locked"}
+            )
+            update link l set fetches = l.fetches + n.visits
+              from held join unnest($2::uuid[], $3::int[]) as n(link_id, visits) on n.link_id = held.link_id
+             where l.tenant_id = $1 and l.link_id = held.link_id returning l.link_id""",  # fixed words
+        tenant_id,
+        list(visits),
+        list(visits.values()),
+    )
+    return {LinkId(row["link_id"]) for row in rows}
+
+
+async def raise_grades(session: Session, tenant_id: TenantId, link_ids: Collection[LinkId], grade: str, weaker: Sequence[str]) -> set[LinkId]:
+    """Set the grade of links whose present one is weaker and return those whose grade rose."""
+    rows = await session.rows(
+        "update link set grade = $3 where tenant_id = $1 and link_id = any ($2::uuid[]) and grade = any ($4) returning link_id",
+        tenant_id,
+        list(link_ids),
+        grade,
+        list(weaker),
+    )
+    return {LinkId(row["link_id"]) for row in rows}
 
 
 async def raise_grade(session: Session, tenant_id: TenantId, link_id: LinkId, grade: str, weaker: Sequence[str]) -> bool:
@@ -132,6 +158,33 @@ async def insert_reading(
         page_sha256,
         business_at,
     )
+
+
+async def insert_visits(
+    session: Session, tenant_id: TenantId, visits: Sequence[tuple[ReadingId, LinkId, Mapping[str, Any]]], *, kind: str, grade: str, business_at: dt.datetime
+) -> None:
+    """Append one reading of a kind for each visit: its id, its link and what is kept of it."""
+    await session.execute(
+        """insert into reading (tenant_id, reading_id, link_id, kind, grade, data, business_at)
+           select $1, v.reading_id, v.link_id, $5, $6, v.data, $7 from unnest($2::uuid[], $3::uuid[], $4::jsonb[]) as v(reading_id, link_id, data)""",
+        tenant_id,
+        [reading_id for reading_id, _, _ in visits],
+        [link_id for _, link_id, _ in visits],
+        [dict(data) for _, _, data in visits],
+        kind,
+        grade,
+        business_at,
+    )
+
+
+async def reasons_of_refusals(session: ReadSession, tenant_id: TenantId, link_ids: Collection[LinkId]) -> set[tuple[LinkId, str]]:
+    """Return which links have a reading `refused`, with its reason."""
+    rows = await session.rows(
+        "select link_id, data ->> 'reason' as reason from reading where tenant_id = $1 and link_id = any ($2::uuid[]) and kind = 'refused'",
+        tenant_id,
+        list(link_ids),
+    )
+    return {(LinkId(row["link_id"]), row["reason"]) for row in rows}
 
 
 async def grade_of(session: ReadSession, tenant_id: TenantId, link_id: LinkId) -> str:

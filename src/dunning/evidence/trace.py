@@ -45,7 +45,8 @@ def network_of(address: str | None) -> str:
         return "unknown"
     if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
         ip = ip.ipv4_mapped
-    return str(ipaddress.ip_network(f"{ip}/{_KEPT_BITS[ip.version]}", strict=False))
+    kept, cut = _KEPT_BITS[ip.version], ip.max_prefixlen - _KEPT_BITS[ip.version]
+    return f"{type(ip)(int(ip) >> cut << cut)}/{kept}"
 
 
 def program_of(user_agent: str) -> str:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 from uuid import UUID
+
+import asyncpg
 
 from dunning.evidence import store
 from dunning.evidence.challenge import Challenge, Known, asked
@@ -51,26 +54,30 @@ class Visit:
 
 async def visit_of(session: ReadSession, clock: Clock, claim_data: ClaimData, *, tenant_id: TenantId, link_id: LinkId) -> Visit | None:
     """Return a link as a visitor finds it now; None when there is no such link or claim. A void claim's door counts as revoked."""
-    row = await store.visited(session, tenant_id, link_id)
-    if row is None:
-        return None
-    link = link_from(row)
-    claim = (await claim_data(session, tenant_id, [link.claim_id])).get(link.claim_id)
-    if claim is None:
-        return None
+    return (await visits_of(session, clock, claim_data, tenant_id=tenant_id, link_ids=[link_id])).get(link_id)
+
+
+async def visits_of(session: ReadSession, clock: Clock, claim_data: ClaimData, *, tenant_id: TenantId, link_ids: Collection[LinkId]) -> dict[LinkId, Visit]:
+    """Return links as their visitors find them now, with two statements however many; one without its claim is left out."""
+    found = [(link_from(row), row) for row in await store.visited(session, tenant_id, link_ids)] if link_ids else []
+    claims = await claim_data(session, tenant_id, list({link.claim_id for link, _ in found})) if found else {}
+    business_at = clock.now()
+    return {link.link_id: _visit(tenant_id, link, row, claims[link.claim_id], business_at) for link, row in found if link.claim_id in claims}
+
+
+def _visit(tenant_id: TenantId, link: Link, row: asyncpg.Record, claim: ClaimRow, business_at: dt.datetime) -> Visit:
     known = Known.of(row["tax_number"], (line["number"] for block in claim.data["blocks"] for line in block["rows"]))
-    door = Door.REVOKED if claim.state == "void" else link.door(business_at=clock.now(), at=row["at"])
     return Visit(
         tenant_id=tenant_id,
         link=link,
-        door=door,
+        door=Door.REVOKED if claim.state == "void" else link.door(business_at=business_at, at=row["at"]),
         asks=Challenge.BUTTON if link.audience == "internal" else asked(link.challenge, known),
         known=known,
         claim=claim,
         sender=Sender(row["sender_name"], row["reply_to"] or row["sender_email"]),
         language=row["language"],
         content_mode=row["content_mode"],
-        today=local_date(clock.now(), row["time_zone"]),
+        today=local_date(business_at, row["time_zone"]),
         at=row["at"],
         crm_url=_crm_url(row["customer_crm_url"], row["ledger_crm_url"], row["external_id"]),
     )

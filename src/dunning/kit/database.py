@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from datetime import date, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
+from zlib import crc32
 
 import asyncpg
 
@@ -25,6 +27,12 @@ if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
 
     Connection = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+
+Sight = Collection[UUID] | None
+"""Whose customers a transaction sees: None is everybody's; an empty collection sees none."""
+
+LIMITED_SUFFIX = "_limited"
+"""What the name of the role of limited sight has after the app role's."""
 
 AWAY = (
     OSError,
@@ -113,7 +121,8 @@ class ReadSession:
     async def stream(self, sql: str, *values: Any, prefetch: int = 500) -> AsyncIterator[asyncpg.Record]:
         """Yield rows through a server-side cursor."""
         _note(sql)
-        name = "dunning_stream"
+        # A name a statement: the driver keeps what the rows of `fetch … from …` look like, and another statement's rows look otherwise.
+        name = f"dunning_stream_{crc32(sql.encode()):08x}"
         await self._connection.execute(f"declare {name} no scroll cursor for {sql}", *values)
         while page := await self._connection.fetch(f"fetch {prefetch} from {name}"):
             for row in page:
@@ -157,6 +166,64 @@ class Session(ReadSession):
         await self._connection.execute("release savepoint inner_part")
 
 
+class Look(ReadSession):
+    """One statement of one tenant that returns at most one row, in a transaction of its own and in one round trip.
+
+    The statement names its tenant itself, before it reads: what names it is the outer side of a join whose inner side, the statement,
+    refers to it and cannot be pulled apart. Were it ever otherwise, row level security would meet no name and raise, as it does without one.
+    """
+
+    __slots__ = ("_database", "_sight", "_spent")
+
+    def __init__(self, database: Database, tenant_id: TenantId, sight: Sight = None) -> None:
+        self._database = database
+        self._sight = sight
+        self._spent = False
+        self.tenant_id: TenantId = tenant_id
+
+    @property
+    def connection(self) -> Connection:
+        """Refuse: the connection is borrowed for the moment of the statement only."""
+        raise RuntimeError(_ONE_LOOK)
+
+    async def rows(self, sql: str, *values: Any) -> list[asyncpg.Record]:
+        """Refuse: the order of several rows would not be kept."""
+        del sql, values
+        raise RuntimeError(_ONE_LOOK)
+
+    async def row(self, sql: str, *values: Any) -> asyncpg.Record | None:
+        """Return the first row of the statement, or None; raise `RuntimeError` for a second statement, which would see another snapshot."""
+        if self._spent:
+            raise RuntimeError(_ONE_LOOK)
+        self._spent = True
+        if self._sight is not None:
+            # The limited role must be taken before the statement is planned.
+            async with self._database.reading(self.tenant_id, sight=self._sight) as session:
+                return await session.row(sql, *values)
+        _note(sql)
+        return await self._database.one_row(_naming(sql, len(values) + 1), *values, str(self.tenant_id))
+
+    async def value(self, sql: str, *values: Any) -> Any:
+        """Return the first column of the first row, or None."""
+        row = await self.row(sql, *values)
+        return None if row is None else row[0]
+
+    def stream(self, sql: str, *values: Any, prefetch: int = 500) -> AsyncIterator[asyncpg.Record]:
+        """Refuse, like `rows`."""
+        del sql, values, prefetch
+        raise RuntimeError(_ONE_LOOK)
+
+
+_ONE_LOOK = "a look is one statement for one row; open a reading transaction for more"
+
+
+@lru_cache(maxsize=512)
+def _naming(sql: str, place: int) -> str:
+    """Return a statement that names the tenant in its last value and then reads."""
+    return f"""select found.* from (select set_config('dunning.tenant', ${place}, true) as tenant offset 0) as named
+ cross join lateral (select stated.* from ({sql}) as stated where named.tenant is not null offset 0) as found"""
+
+
 def _note(sql: str) -> None:
     log = statement_log.get()
     if log is not None:
@@ -166,8 +233,13 @@ def _note(sql: str) -> None:
 class Database:
     """The pool of one process."""
 
-    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], size: int) -> None:
         self._pool = pool
+        # The driver's pool lets a newcomer take a freed connection before those who wait, who then queue again at the end: the unlucky
+        # wait ten times as long as the rest. Turns are kept here, so that whoever came first is served first.
+        self._turns = asyncio.Semaphore(size)
+        self._at_rest: list[PoolConnectionProxy[asyncpg.Record]] = []
+        self._closing = False
         self.committed: Callable[[set[str]], None] | None = None
         """Told, after each commit, which kinds of work its transaction made due."""
 
@@ -181,28 +253,36 @@ class Database:
         except (*AWAY, asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
             msg = f"The database does not answer: {error}. Check DUNNING_DATABASE_URL and that the server is up."
             raise Unavailable(msg) from error
-        return cls(pool)
+        return cls(pool, size)
 
     async def close(self) -> None:
         """Close the pool, waiting a little for what is under way."""
+        self._closing = True
+        while self._at_rest:
+            await self._pool.release(self._at_rest.pop())
         try:
             await asyncio.wait_for(self._pool.close(), timeout=10)
         except TimeoutError:
             self._pool.terminate()
 
     @asynccontextmanager
-    async def transaction(self, tenant_id: TenantId) -> AsyncIterator[Session]:
-        """Open a writing transaction of one tenant; commit when the block ends, roll back when it raises."""
-        async with self._open(tenant_id, "begin") as connection:
+    async def transaction(self, tenant_id: TenantId, *, sight: Sight = None, for_many: bool = False) -> AsyncIterator[Session]:
+        """Open a writing transaction of one tenant; commit when the block ends, roll back when it raises. `sight` limits it to some people's customers.
+
+        `for_many` is for statements on arrays of rows that others may be changing. Each connection plans them once, to go by indexes and rows one by
+        one: planning took longer than doing, and a plan that reads whole tables would be kept from when they were short. New statistics of a table
+        have them planned again. None waits for a lock longer than two seconds.
+        """
+        async with self._open(tenant_id, f"begin{_FOR_MANY}" if for_many else "begin", sight) as connection:
             session = Session(connection, tenant_id)
             yield session
         if session.rung and self.committed is not None:
             self.committed(session.rung)
 
     @asynccontextmanager
-    async def reading(self, tenant_id: TenantId) -> AsyncIterator[ReadSession]:
-        """Open a read-only transaction of one tenant on one snapshot."""
-        async with self._open(tenant_id, "begin transaction isolation level repeatable read, read only") as connection:
+    async def reading(self, tenant_id: TenantId, *, sight: Sight = None) -> AsyncIterator[ReadSession]:
+        """Open a read-only transaction of one tenant on one snapshot. `sight` limits it to some people's customers."""
+        async with self._open(tenant_id, "begin transaction isolation level repeatable read, read only", sight) as connection:
             yield ReadSession(connection, tenant_id)
 
     @asynccontextmanager
@@ -211,16 +291,58 @@ class Database:
         async with self._open(None, "begin") as connection:
             yield Session(connection, None)
 
+    def looking(self, tenant_id: TenantId, *, sight: Sight = None) -> Look:
+        """Return a session of one tenant for a single statement that returns at most one row. `sight` limits it to some people's customers."""
+        return Look(self, tenant_id, sight)
+
+    async def one_row(self, sql: str, *values: Any) -> asyncpg.Record | None:
+        """Return the first row of a statement that is a transaction of its own and names its own tenant."""
+        connection = await self._borrow()
+        whole = False
+        try:
+            row = await connection.fetchrow(sql, *values)
+            whole = True
+        finally:
+            await self._give_back(connection, whole=whole)
+        return row
+
+    async def _borrow(self) -> PoolConnectionProxy[asyncpg.Record]:
+        """Wait for a turn and return a connection."""
+        await self._turns.acquire()
+        try:
+            while self._at_rest:
+                connection = self._at_rest.pop()
+                if not connection.is_closed():
+                    return connection
+                await self._pool.release(connection)
+            return await self._pool.acquire()
+        except BaseException:
+            self._turns.release()
+            raise
+
+    async def _give_back(self, connection: PoolConnectionProxy[asyncpg.Record], *, whole: bool) -> None:
+        """Let the next one have a connection. What did not end as it should goes through the driver's own checks first."""
+        try:
+            if whole and not self._closing and not connection.is_closed() and not connection.is_in_transaction():
+                self._at_rest.append(connection)
+            else:
+                await self._pool.release(connection)
+        finally:
+            self._turns.release()
+
     @asynccontextmanager
-    async def _open(self, tenant_id: TenantId | None, begin: str) -> AsyncIterator[Connection]:
+    async def _open(self, tenant_id: TenantId | None, begin: str, sight: Sight = None) -> AsyncIterator[Connection]:
         named: object = tenant_id
         if named is not None and not isinstance(named, UUID):
             msg = f"a tenant is named by its UUID, not by a {type(named).__name__}"
             raise TypeError(msg)
-        connection = await self._pool.acquire()
+        connection = await self._borrow()
+        whole = False
         try:
-            # The text of a UUID is safe inside the statement; one round trip for both.
+            # The text of a UUID is safe inside the statement; one round trip for all of it.
             naming = "" if named is None else f"; set local dunning.tenant = '{named}'"
+            if sight is not None:
+                naming += _limiting(sight)
             await connection.execute(begin + naming)
             try:
                 yield connection
@@ -228,8 +350,24 @@ class Database:
                 await _roll_back(connection)
                 raise
             await connection.execute("commit")
+            whole = True
         finally:
-            await self._pool.release(connection)
+            await self._give_back(connection, whole=whole)
+
+
+_FOR_MANY = (
+    "; set local plan_cache_mode = force_generic_plan; set local enable_seqscan = off; set local enable_hashjoin = off; set local enable_mergejoin = off"
+    "; set local join_collapse_limit = 1; set local lock_timeout = '2s'"
+)
+
+
+def _limiting(sight: Collection[UUID]) -> str:
+    """Return the statement by which a transaction takes the limited role, named after the one it has, and sees some people's customers only."""
+    if not all(isinstance(person_id, UUID) for person_id in sight):
+        msg = "a limited sight is a collection of the ids of people"
+        raise TypeError(msg)
+    people = ",".join(str(person_id) for person_id in sight)
+    return f"; select set_config('dunning.sight', '{people}', true), set_config('role', current_user || '{LIMITED_SUFFIX}', true)"
 
 
 async def _prepare(connection: Connection) -> None:

@@ -53,6 +53,31 @@ class Settings(BaseSettings):
         ge=0,
         description="Mails a minute to one recipient domain through the relay, over all workers; 0 is no limit. Too many make providers refuse.",
     )
+    smtp_connections_per_domain: int = Field(
+        default=2,
+        ge=0,
+        description="Mails to one recipient domain that one worker has under way at once through the relay; 0 is no limit but the connections.",
+    )
+    smtp_bounce_domain: str | None = Field(
+        default=None,
+        description=(
+            "Domain whose mailbox `bounces+…` takes bounces: each message then gets an envelope sender of its own, `bounces+<message id>@<domain>`. "
+            "Unset: the ledger's sender address."
+        ),
+    )
+    smtp_dns_checks: Literal["off", "warn", "enforce"] = Field(
+        default="warn",
+        description=(
+            "Look up SPF, DKIM and DMARC of each sending domain at its first mail and daily. `enforce` keeps the mails of a domain back "
+            "for which one fails. A relay on this machine is not checked."
+        ),
+    )
+    smtp_dkim_selectors: str = Field(
+        default="", description="Selectors with which the relay signs, separated by commas. Without them the DKIM key cannot be looked up."
+    )
+    smtp_sender_domains: str = Field(
+        default="", description="Sending domains, separated by commas, that workers check at their start and `doctor` shows; others at their first mail."
+    )
     smtp_reply_timeout_seconds: float = Field(
         default=600.0,
         gt=0,

@@ -96,7 +96,7 @@ class Keyring:
 
     def _mac(self, key_id: str, purpose: str, payload: bytes) -> bytes:
         message = b"\0".join((b"dunning", purpose.encode(), key_id.encode(), payload))
-        return hmac.new(self.keys[key_id], message, hashlib.sha256).digest()[:MAC_BYTES]
+        return hmac.digest(self.keys[key_id], message, "sha256")[:MAC_BYTES]
 
 
 def checksum(text: str) -> str:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from dunning.kit.database import ReadSession, Session
 from dunning.kit.ids import CustomerId, LedgerId, ScenarioId, TenantId
+from dunning.ledger.contact_store import StoredContact
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,11 @@ class Customer:
     step_reached: str | None
     last_reminded_on: dt.date | None
     crm_url: str | None
+    insurance_cover: str
+    insurance_cover_until: dt.date | None
+    insurance_cover_reference: str | None
+    territory: str | None
+    tags: list[str]
     custom: dict[str, Any]
     version: int
     created_at: dt.datetime
@@ -60,6 +66,12 @@ class CustomerValues:
     crm_url: str | None
     custom: dict[str, Any]
     content_sha256: bytes
+    insurance_cover: str
+    insurance_cover_until: dt.date | None
+    insurance_cover_reference: str | None
+    territory: str | None
+    tags: str
+    """Joined by `BETWEEN_TAGS`: an array of arrays would lose where one ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +88,24 @@ class Group:
 
 
 _SELECT = """select c.customer_id, c.ledger_id, c.external_id, c.name, c.language, c.country, c.subdivision, c.time_zone, c.tax_number,
-       g.code as group_code, c.policy, c.scenario_id, c.collection_method, c.step_reached, c.last_reminded_on, c.crm_url, c.custom, c.version,
+       g.code as group_code, c.policy, c.scenario_id, c.collection_method, c.step_reached, c.last_reminded_on, c.crm_url, c.insurance_cover,
+       c.insurance_cover_until, c.insurance_cover_reference, c.territory, c.tags, c.custom, c.version,
        c.created_at, c.updated_at
   from customer c left join customer_group g on g.tenant_id = c.tenant_id and g.customer_group_id = c.customer_group_id"""
 _WRITTEN = [f.name for f in fields(CustomerValues)]
+_SHOWN = [f.name for f in fields(Customer)]
+_CONTACT = [f.name for f in fields(StoredContact)]
 _ARRAYS = (
     "$3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::uuid[], $13::text[],"
-    " $14::uuid[], $15::text[], $16::text[], $17::date[], $18::text[], $19::jsonb[], $20::bytea[]"
+    " $14::uuid[], $15::text[], $16::text[], $17::date[], $18::text[], $19::jsonb[], $20::bytea[], $21::text[],"
+    " $22::date[], $23::text[], $24::text[], $25::text[]"
 )
+BETWEEN_TAGS = "\x1f"
+_READ = {"tags": "string_to_array({}.tags, chr(31))"}
+
+
+def _values_of(alias: str, names: Sequence[str]) -> str:
+    return ", ".join(_READ[name].format(alias) if name in _READ else f"{alias}.{name}" for name in names)
 
 
 def _customer(row: Any) -> Customer:
@@ -123,7 +145,7 @@ async def insert_customers(session: Session, tenant_id: TenantId, ledger_id: Led
     rows = await session.rows(
         f"""with made as (
               insert into customer (tenant_id, ledger_id, {", ".join(_WRITTEN)})
-              select $1, $2, c.* from unnest({_ARRAYS}) as c
+              select $1, $2, {_values_of("c", _WRITTEN)} from unnest({_ARRAYS}) as c({", ".join(_WRITTEN)})
               on conflict (tenant_id, ledger_id, external_id) do nothing returning customer_id
             )
             insert into customer_state (tenant_id, ledger_id, customer_id) select $1, $2, customer_id from made returning customer_id""",
@@ -134,22 +156,31 @@ async def insert_customers(session: Session, tenant_id: TenantId, ledger_id: Led
     return {row["customer_id"] for row in rows}
 
 
-async def archive_customers(session: Session, tenant_id: TenantId, customer_ids: Sequence[UUID]) -> None:
-    """Keep the present content of customers as a version before it changes."""
-    await session.execute(
-        """insert into customer_version (tenant_id, customer_id, version, content, recorded_at)
-           select c.tenant_id, c.customer_id, c.version, to_jsonb(c) - '{tenant_id,content_sha256,name_search,created_at}'::text[], c.updated_at
-             from customer c where c.tenant_id = $1 and c.customer_id = any ($2::uuid[])""",
+async def locked_contents(session: Session, tenant_id: TenantId, customer_ids: Sequence[CustomerId]) -> dict[str, tuple[CustomerId, bytes]]:
+    """Lock customers, their state rows first and in id order, and return id and content hash by external id as they are once all are locked.
+
+    Both rows are locked in the one statement, because PostgreSQL reads again what it had to wait for: what comes back is the latest.
+    """
+    rows = await session.rows(
+        """select c.external_id, c.customer_id, c.content_sha256
+             from customer_state s join customer c on c.tenant_id = s.tenant_id and c.customer_id = s.customer_id
+            where s.tenant_id = $1 and s.customer_id = any ($2::uuid[]) order by s.customer_id for no key update of s, c""",
         tenant_id,
         customer_ids,
     )
+    return {row["external_id"]: (row["customer_id"], row["content_sha256"]) for row in rows}
 
 
-async def update_customers(session: Session, tenant_id: TenantId, ledger_id: LedgerId, values: Sequence[CustomerValues]) -> None:
-    """Write changed customers, each with a new version."""
+async def change_customers(session: Session, tenant_id: TenantId, ledger_id: LedgerId, values: Sequence[CustomerValues]) -> None:
+    """Keep the present content of customers as a version, and write their new one."""
     names = _WRITTEN[2:]
     await session.execute(
-        f"""update customer c set ({", ".join(names)}) = row({", ".join("v." + n for n in names)}),
+        f"""with kept as (
+              insert into customer_version (tenant_id, customer_id, version, content, recorded_at)
+              select c.tenant_id, c.customer_id, c.version, to_jsonb(c) - '{{tenant_id,content_sha256,name_search,created_at}}'::text[], c.updated_at
+                from customer c where c.tenant_id = $1 and c.ledger_id = $2 and c.customer_id = any ($3::uuid[])
+            )
+            update customer c set ({", ".join(names)}) = row({_values_of("v", names)}),
                    version = c.version + 1, updated_at = clock_timestamp()
               from unnest({_ARRAYS}) as v({", ".join(_WRITTEN)})
              where c.tenant_id = $1 and c.ledger_id = $2 and c.customer_id = v.customer_id""",  # fixed words
@@ -176,6 +207,23 @@ async def customer_of(session: ReadSession, tenant_id: TenantId, customer_id: Cu
     """Return one customer."""
     row = await session.row(f"{_SELECT} where c.tenant_id = $1 and c.customer_id = $2", tenant_id, customer_id)
     return None if row is None else _customer(row)
+
+
+async def record_of(session: ReadSession, tenant_id: TenantId, customer_id: CustomerId) -> tuple[Customer, list[StoredContact]] | None:
+    """Return one customer with its contacts, by their external ids."""
+    rows = await session.rows(
+        f"""select q.*, {", ".join(f"k.{name} as contact_{name}" for name in _CONTACT)}
+              from ({_SELECT} where c.tenant_id = $1 and c.customer_id = $2) as q
+              left join contact k on k.tenant_id = $1 and k.customer_id = q.customer_id
+             order by k.external_id""",  # fixed words
+        tenant_id,
+        customer_id,
+    )
+    if not rows:
+        return None
+    customer = Customer(**{name: rows[0][name] for name in _SHOWN})
+    contacts = [StoredContact(**{name: row[f"contact_{name}"] for name in _CONTACT}) for row in rows if row["contact_contact_id"] is not None]
+    return customer, contacts
 
 
 async def customers_of(

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 from collections.abc import Sequence
 from uuid import UUID
-
-from pydantic import BaseModel
 
 from dunning.events import service as events
 from dunning.events.service import NewEvent
@@ -19,17 +16,12 @@ from dunning.kit.ids import ContactId, CustomerId, LedgerId, TenantId, new_id
 from dunning.ledger import blocks, contact_store, customer_store, ledger_store, settings_check
 from dunning.ledger.blocks import StatedBlock
 from dunning.ledger.contact_store import StoredContact
-from dunning.ledger.customer_state import bump_ledger, facts_changed, lock_customers
+from dunning.ledger.customer_state import bump_ledger, facts_changed
 from dunning.ledger.customer_store import Customer, CustomerValues, Group
 from dunning.ledger.ledger_store import Ledger
 from dunning.ledger.outcomes import RowOutcome, passes, rejected, unknown
 from dunning.ledger.rows import Contact, CustomerRow
 from dunning.ledger.rules import search_form
-
-
-def content_hash(stated: BaseModel) -> bytes:
-    """Return the digest by which a repeated statement is told from a changed one; fields at their defaults do not count."""
-    return hashlib.sha256(stated.model_dump_json(exclude_defaults=True).encode()).digest()
 
 
 async def put_customers(session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, ledger: Ledger, rows: Sequence[CustomerRow]) -> list[RowOutcome]:
@@ -50,13 +42,14 @@ async def _put_distinct(session: Session, clock: Clock, tenant_id: TenantId, act
     groups = await customer_store.group_ids(session, tenant_id, ledger.ledger_id, sorted({r.group_code for r in rows if r.group_code}))
     scenario_ids = sorted({r.scenario_id for r in rows if r.scenario_id})
     scenarios = await ledger_store.known_scenarios(session, tenant_id, scenario_ids) if scenario_ids else set()
-    hashes = [content_hash(row) for row in rows]
+    hashes = [row.content_sha256 for row in rows]
     known = await customer_store.known_customers(session, tenant_id, ledger.ledger_id, [r.external_id for r in rows])
     if known:
         moved = [known[r.external_id][0] for r, sha in zip(rows, hashes, strict=True) if r.external_id in known and known[r.external_id][1] != sha]
-        await lock_customers(session, tenant_id, moved)
         if moved:
-            known = await customer_store.known_customers(session, tenant_id, ledger.ledger_id, [r.external_id for r in rows])
+            taken = frozenset(moved)
+            latest = await customer_store.locked_contents(session, tenant_id, moved)
+            known = {name: found for name, found in known.items() if found[0] not in taken} | latest
     answers: list[RowOutcome] = []
     new: list[CustomerValues] = []
     changed: list[CustomerValues] = []
@@ -78,10 +71,10 @@ async def _put_distinct(session: Session, clock: Clock, tenant_id: TenantId, act
             # Another transaction created some of them a moment ago; they are changed instead.
             return await _put_distinct(session, clock, tenant_id, actor, ledger, rows)
     if changed:
-        ids = [v.customer_id for v in changed]
-        await customer_store.archive_customers(session, tenant_id, ids)
-        await customer_store.update_customers(session, tenant_id, ledger.ledger_id, changed)
-        await customer_store.spread_progress(session, tenant_id, ids)
+        await customer_store.change_customers(session, tenant_id, ledger.ledger_id, changed)
+        reminded = [v.customer_id for v in changed if v.step_reached is not None]
+        if reminded:
+            await customer_store.spread_progress(session, tenant_id, reminded)
     by_external_id = {row.external_id: row for row in rows}
     written = [(by_external_id[v.external_id], CustomerId(v.customer_id)) for v in (*new, *changed)]
     await _put_contacts(session, tenant_id, written)
@@ -134,6 +127,11 @@ def _values(row: CustomerRow, sha: bytes, customer_id: UUID, groups: dict[str, U
         crm_url=row.crm_url,
         custom=row.custom,
         content_sha256=sha,
+        insurance_cover="none" if row.insurance_cover is None else row.insurance_cover.state,
+        insurance_cover_until=None if row.insurance_cover is None else row.insurance_cover.until_on,
+        insurance_cover_reference=None if row.insurance_cover is None else row.insurance_cover.reference,
+        territory=row.territory,
+        tags=customer_store.BETWEEN_TAGS.join(dict.fromkeys(row.tags)),
     )
 
 
@@ -169,6 +167,15 @@ async def customer_of(session: ReadSession, *, tenant_id: TenantId, customer_id:
         noun = "customer"
         raise NotFound(noun)
     return customer
+
+
+async def record_of(session: ReadSession, *, tenant_id: TenantId, customer_id: CustomerId) -> tuple[Customer, list[StoredContact]]:
+    """Return a customer with its contacts; raise `NotFound`."""
+    record = await customer_store.record_of(session, tenant_id, customer_id)
+    if record is None:
+        noun = "customer"
+        raise NotFound(noun)
+    return record
 
 
 async def contacts_of(session: ReadSession, *, tenant_id: TenantId, customer_id: CustomerId) -> list[StoredContact]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from dunning.kit.columns import columns_of
 from dunning.kit.database import ReadSession, Session
 from dunning.kit.ids import CustomerId, DocumentId, LedgerId, TenantId
 from dunning.ledger.rules import OpenItem
@@ -74,9 +75,12 @@ class DocumentValues(NamedTuple):
 
 _COLUMNS = ", ".join(f.name for f in fields(Document))
 _WRITTEN = DocumentValues._fields
-_ARRAYS = (
-    "$4::uuid[], $5::uuid[], $6::text[], $7::text[], $8::text[], $9::date[], $10::date[], $11::text[], $12::bigint[], $13::text[], $14::uuid[],"
-    " $15::text[], $16::text[], $17::jsonb[], $18::bytea[], $19::date[]"
+_TYPES = dict(
+    zip(
+        _WRITTEN,
+        ("uuid", "uuid", "text", "text", "text", "date", "date", "text", "bigint", "text", "uuid", "text", "text", "jsonb", "bytea", "date"),
+        strict=True,
+    )
 )
 
 
@@ -96,14 +100,15 @@ async def known_documents(session: ReadSession, tenant_id: TenantId, ledger_id: 
 
 async def insert_documents(session: Session, tenant_id: TenantId, ledger_id: LedgerId, values: Sequence[DocumentValues], recorded_on: dt.date) -> int:
     """Insert documents and return how many were new; external ids that another has taken are left out."""
+    columns = columns_of(_TYPES, values, first=4)
     return await session.execute(
         f"""insert into document (tenant_id, ledger_id, recorded_on, {", ".join(_WRITTEN)})
-            select $1, $2, $3, d.* from unnest({_ARRAYS}) as d
+            select $1, $2, $3, {columns.selected} from {columns.source}
             on conflict (tenant_id, ledger_id, external_id) do nothing""",  # fixed words
         tenant_id,
         ledger_id,
         recorded_on,
-        *zip(*values, strict=True),
+        *columns.values,
     )
 
 
@@ -128,15 +133,16 @@ async def archive_documents(session: Session, tenant_id: TenantId, document_ids:
 async def update_documents(session: Session, tenant_id: TenantId, ledger_id: LedgerId, values: Sequence[DocumentValues], recorded_on: dt.date) -> None:
     """Write documents stated anew, each with a new version."""
     names = _WRITTEN[3:]
+    columns = columns_of(_TYPES, values, first=4)
     await session.execute(
         f"""update document d set ({", ".join(names)}) = row({", ".join("v." + n for n in names)}),
                    recorded_on = $3, version = d.version + 1, updated_at = clock_timestamp()
-              from unnest({_ARRAYS}) as v({", ".join(_WRITTEN)})
+              from (select {columns.selected} from {columns.source}) as v({", ".join(_WRITTEN)})
              where d.tenant_id = $1 and d.ledger_id = $2 and d.document_id = v.document_id""",  # fixed words
         tenant_id,
         ledger_id,
         recorded_on,
-        *zip(*values, strict=True),
+        *columns.values,
     )
 
 
@@ -236,9 +242,9 @@ async def unmentioned_sums(
 
 
 async def unmentioned_items(
-    session: ReadSession, tenant_id: TenantId, ledger_id: LedgerId, mentioned: Sequence[str], customers: Sequence[str] | None, limit: int
+    session: ReadSession, tenant_id: TenantId, ledger_id: LedgerId, mentioned: Sequence[str], customers: Sequence[str] | None, limit: int | None
 ) -> list[tuple[UUID, UUID, UUID]]:
-    """Return item, document and customer of open items in a scope whose documents are not mentioned."""
+    """Return item, document and customer of open items in a scope whose documents are not mentioned; all of them without a limit."""
     rows = await session.rows(
         f"""select i.item_id, i.document_id, i.customer_id from item i where {_SCOPE} and not {_MENTIONED}
              order by i.customer_id, i.item_id limit $5""",  # fixed words

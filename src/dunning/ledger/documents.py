@@ -15,7 +15,7 @@ from dunning.kit.ids import CustomerId, ItemId, TenantId, new_id
 from dunning.ledger import blocks, credit_notes, document_store, entries, item_store, ledger_store, restating
 from dunning.ledger.blocks import StatedBlock
 from dunning.ledger.customer_state import facts_changed, lock_customers
-from dunning.ledger.customers import NotFoundScenario, content_hash
+from dunning.ledger.customers import NotFoundScenario
 from dunning.ledger.document_store import KnownDocument
 from dunning.ledger.entries import NewEntry
 from dunning.ledger.item_store import NewItem
@@ -47,7 +47,7 @@ async def _put_distinct(
     session: Session, clock: Clock, tenant_id: TenantId, actor: str, ledger: Ledger, rows: Sequence[DocumentRow], *, locked: bool
 ) -> list[RowOutcome]:
     today = local_date(clock.now(), ledger.time_zone)
-    hashes = [content_hash(row) for row in rows]
+    hashes = [row.content_sha256 for row in rows]
     customers = await progress_of_customers(session, tenant_id, ledger.ledger_id, sorted({row.customer_external_id for row in rows}))
     known = await document_store.known_documents(session, tenant_id, ledger.ledger_id, [row.external_id for row in rows])
     moved = [n for n, row in enumerate(rows) if row.external_id not in known or known[row.external_id].content_sha256 != hashes[n]]

@@ -14,6 +14,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from dunning.kit.clock import Clock
 from dunning.kit.database import Session
 from dunning.kit.ids import TenantId
+from dunning.ledger.connected import Name
 from dunning.ledger.ledger_store import Ledger
 from dunning.ledger.outcomes import RowOutcome
 
@@ -37,7 +38,7 @@ class KindOfRow:
     """A kind of object that files may hold.
 
     `columns` name the places of CSV cells in the object, a dot for each level; `complete` fills in what cells leave out. `amount_of` is the
-    currency and amount that count in control totals and sums, in minor units.
+    currency and amount that count in control totals and sums, in minor units. `names` are the objects that a row is about or refers to.
     """
 
     name: str
@@ -47,6 +48,7 @@ class KindOfRow:
     required: frozenset[str]
     apply: Applier
     amount_of: Callable[[Any], tuple[str, int] | None]
+    names: Callable[[Any], list[Name]]
     complete: Callable[[dict[str, Any]], None] = lambda _stated: None
 
 

@@ -9,6 +9,7 @@ from dunning.kit.clock import Clock
 from dunning.kit.database import Session
 from dunning.kit.ids import TenantId
 from dunning.ledger import customers, documents, holds
+from dunning.ledger.connected import Name
 from dunning.ledger.import_files import KindOfRow
 from dunning.ledger.ledger_store import Ledger
 from dunning.ledger.outcomes import RowOutcome
@@ -54,12 +55,26 @@ def signed_open(row: DocumentRow) -> tuple[str, int]:
     return row.total.currency, -minor if row.type == "credit_note" else minor
 
 
+def _names_of_document(row: DocumentRow) -> list[Name]:
+    names = [Name("customer", row.customer_external_id), Name("document", row.external_id)]
+    if row.corrects_external_id is not None:
+        names.append(Name("document", row.corrects_external_id))
+    return names + [Name("item", part.external_id) for part in row.parts(row.external_id)]
+
+
+def _names_of_hold(row: HoldRow) -> list[Name]:
+    if row.customer_external_id is not None:
+        return [Name("customer", row.customer_external_id)]
+    return [Name("ledger", "") if row.item_external_id is None else Name("item", row.item_external_id)]
+
+
 CUSTOMERS = KindOfRow(
     "customer",
     "customers",
     CustomerRow,
-    _same("external_id", "name", "language", "country", "subdivision", "time_zone", "tax_number", "group_code", "collection_method", "crm_url")
+    _same("external_id", "name", "language", "country", "subdivision", "time_zone", "tax_number", "group_code", "collection_method", "crm_url", "territory")
     | {
+        "tags": ("tags[]",),
         "contact_id": ("contacts.0.external_id",),
         "contact_name": ("contacts.0.name",),
         "contact_email": ("contacts.0.email",),
@@ -67,6 +82,9 @@ CUSTOMERS = KindOfRow(
         "contact_pec": ("contacts.0.pec",),
         "contact_language": ("contacts.0.language",),
         "contact_roles": ("contacts.0.roles[]",),
+        "insurance_cover": ("insurance_cover.state",),
+        "insurance_cover_until": ("insurance_cover.until_on",),
+        "insurance_cover_reference": ("insurance_cover.reference",),
     }
     | _POLICY
     | _PROGRESS
@@ -74,6 +92,7 @@ CUSTOMERS = KindOfRow(
     frozenset({"external_id", "name"}),
     _apply_customers,
     lambda _row: None,
+    lambda row: [Name("customer", row.external_id)],
     _name_contact,
 )
 
@@ -90,6 +109,7 @@ DOCUMENTS = KindOfRow(
     frozenset({"external_id", "customer_external_id", "number", "document_on", "amount", "currency"}),
     _apply_documents,
     signed_open,
+    _names_of_document,
     _one_currency,
 )
 
@@ -101,4 +121,5 @@ HOLDS = KindOfRow(
     frozenset({"scope", "reason"}),
     _apply_holds,
     lambda _row: None,
+    _names_of_hold,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -179,8 +179,10 @@ async def rows_after(session: ReadSession, tenant_id: TenantId, import_id: Impor
     return [RowRecord(*row.values()) for row in rows]
 
 
-async def ready_rows(session: Session, tenant_id: TenantId, ledger_id: LedgerId, limit: int) -> list[tuple[ImportId, RowRecord]]:
-    """Return parked rows of a ledger whose missing object is known by now, locked, oldest first."""
+async def ready_rows(
+    session: Session, tenant_id: TenantId, ledger_id: LedgerId, limit: int, stuck: Collection[tuple[ImportId, int]]
+) -> list[tuple[ImportId, RowRecord]]:
+    """Return parked rows of a ledger whose missing object is known by now, locked, oldest first, but for those given as stuck."""
     rows = await session.rows(
         """select r.import_id, r.row_no, r.kind, r.external_id, r.content, r.raw, r.outcome, r.field, r.message, r.waits_for
              from import_row r
@@ -191,12 +193,49 @@ async def ready_rows(session: Session, tenant_id: TenantId, ledger_id: LedgerId,
                     when 'item' then exists (select 1 from item i where i.tenant_id = $1 and i.ledger_id = $2 and i.external_id = w.name)
                     when 'customer_group' then exists (select 1 from customer_group g where g.tenant_id = $1 and g.ledger_id = $2 and g.code = w.name)
                   end
+              and not exists (select from unnest($4::uuid[], $5::bigint[]) as s(import_id, row_no) where s.import_id = r.import_id and s.row_no = r.row_no)
             order by r.import_id, r.row_no limit $3 for no key update of r skip locked""",
         tenant_id,
         ledger_id,
         limit,
+        [import_id for import_id, _ in stuck],
+        [row_no for _, row_no in stuck],
     )
     return [(row["import_id"], RowRecord(*list(row.values())[1:])) for row in rows]
+
+
+async def waiting_rows(session: ReadSession, tenant_id: TenantId, ledger_id: LedgerId) -> list[tuple[str, dict[str, Any]]]:
+    """Return kind and content of the rows of a ledger that are parked until something is given."""
+    rows = await session.rows(
+        """select kind, content from import_row
+            where tenant_id = $1 and ledger_id = $2 and outcome = 'parked' and waits_for is not null and content is not null""",
+        tenant_id,
+        ledger_id,
+    )
+    return [(row["kind"], row["content"]) for row in rows]
+
+
+async def owners_named(
+    session: ReadSession, tenant_id: TenantId, ledger_id: LedgerId, documents: Sequence[str], items: Sequence[str], item_ids: Sequence[str]
+) -> list[tuple[str, str, str]]:
+    """Return, for documents and items by external id and items by id, what named them, the name, and the external id of their customer."""
+    rows = await session.rows(
+        """select o.noun, o.called, c.external_id
+             from (select 'document' as noun, external_id as called, customer_id from document
+                    where tenant_id = $1 and ledger_id = $2 and external_id = any ($3::text[])
+                   union all
+                   select 'item', external_id, customer_id from item where tenant_id = $1 and ledger_id = $2 and external_id = any ($4::text[])
+                   union all
+                   select 'item_id', item_id::text, customer_id from item
+                    where tenant_id = $1 and ledger_id = $2 and item_id = any ($5::text[]::uuid[])) o
+             join customer c on c.tenant_id = $1 and c.customer_id = o.customer_id""",
+        tenant_id,
+        ledger_id,
+        documents,
+        items,
+        item_ids,
+    )
+    return [(row["noun"], row["called"], row["external_id"]) for row in rows]
 
 
 async def settle_rows(session: Session, tenant_id: TenantId, settled: Sequence[tuple[ImportId, RowRecord]]) -> None:
@@ -217,6 +256,20 @@ async def settle_rows(session: Session, tenant_id: TenantId, settled: Sequence[t
     )
 
 
-async def analyse_tables(session: Session) -> None:
-    """Have the database look at the tables that imports fill, so that its plans fit them; without the right to, it only warns."""
-    await session.execute("analyze customer, customer_state, contact, document, item, receipt, allocation, import_row")
+FILLED = ("customer", "customer_state", "contact", "document", "item", "receipt", "allocation", "import_row")
+"""The tables that imports fill."""
+
+
+async def outgrown_tables(session: ReadSession) -> list[str]:
+    """Return those of the tables that imports fill which have at least doubled since the database last looked at them."""
+    rows = await session.rows(
+        """select relname from pg_class where oid = any ($1::regclass[])
+              and pg_relation_size(oid) > 2 * relpages * current_setting('block_size')::bigint order by relname""",
+        list(FILLED),
+    )
+    return [row["relname"] for row in rows]
+
+
+async def analyse_tables(session: Session, tables: Sequence[str]) -> None:
+    """Have the database look at some of the tables that imports fill, so that its plans fit them; without the right to, it only warns."""
+    await session.execute(f"analyze {', '.join(name for name in FILLED if name in tables)}")  # fixed words

@@ -16,11 +16,12 @@ import asyncpg
 from dunning.events import service as events
 from dunning.events.service import NewEvent
 from dunning.kit.clock import Clock, local_date
-from dunning.kit.database import Session
+from dunning.kit.database import ReadSession, Session
 from dunning.kit.errors import DunningError
 from dunning.kit.ids import CustomerId, ImportId, TenantId
 from dunning.kit.money import format_minor
 from dunning.ledger import document_store, entries, import_store, ledger_store, ledgers
+from dunning.ledger.connected import Connections, Name, Noun
 from dunning.ledger.customer_state import facts_changed, lock_customers, lock_customers_named
 from dunning.ledger.entries import NewEntry
 from dunning.ledger.import_files import FileRow, FileShape, KindOfRow, WrongShape, read_rows, storable
@@ -28,10 +29,12 @@ from dunning.ledger.import_store import Import, RowRecord
 from dunning.ledger.ledger_store import Ledger
 from dunning.ledger.outcomes import RowOutcome
 from dunning.ledger.rows import CustomerRow
-from dunning.ledger.rules import Closing, closes_too_much
+from dunning.ledger.rules import Closing, OpenItem, closes_too_much
 
 ORDER = ("customer", "document", "receipt", "hold")
 """Kinds in the order in which a batch applies them, so that what a row refers to comes first."""
+REFUSED = (DunningError, asyncpg.IntegrityConstraintViolationError)
+"""What is raised when rows of a batch contradict one another, so that they have to be applied one by one."""
 Kinds = Mapping[str, KindOfRow]
 
 
@@ -109,8 +112,11 @@ def _scope(imported: Import, customers: Sequence[str]) -> Sequence[str] | None:
 
 async def apply_rows(
     session: Session, clock: Clock, *, tenant_id: TenantId, imported: Import, rows: Sequence[FileRow], kinds: Kinds, one_by_one: bool = False
-) -> None:
-    """Apply one batch and move `next_row` past it. With `one_by_one` each row stands in a savepoint, so that only what is wrong is refused."""
+) -> list[CustomerId]:
+    """Apply one batch, move `next_row` past it and return the customers that it created.
+
+    With `one_by_one` each row stands in a savepoint, so that only what is wrong is refused.
+    """
     ledger = await ledgers.ledger_of(session, tenant_id=tenant_id, ledger_id=imported.ledger_id)
     await _lock_named(session, tenant_id, ledger, [row.stated for row in rows if row.stated is not None])
     outcomes: dict[int, RowOutcome] = {}
@@ -128,6 +134,17 @@ async def apply_rows(
     for row in rows:
         count(counts, row.kind or "unknown", outcomes[row.row_no].outcome, 1, _amount(kinds, row))
     await import_store.set_counts(session, tenant_id, imported.import_id, rows[-1].row_no + 1, counts)
+    made = [outcomes[row.row_no] for row in rows if row.kind == "customer"]
+    return [CustomerId(one.object_id) for one in made if one.outcome == "created" and one.object_id is not None]
+
+
+async def count_assigned(session: Session, *, tenant_id: TenantId, imported: Import, next_row: int, assigned: int, unassigned: int | None = None) -> None:
+    """Note how many customers an import gave to somebody, and at its end for how many of the ledger nobody was found."""
+    counts = imported.counts
+    counts["assigned"] = counts.get("assigned", 0) + assigned
+    if unassigned is not None:
+        counts["unassigned"] = unassigned
+    await import_store.set_counts(session, tenant_id, imported.import_id, next_row, counts)
 
 
 async def _lock_named(session: Session, tenant_id: TenantId, ledger: Ledger, stated: Iterable[Any]) -> None:
@@ -191,14 +208,55 @@ async def close_unmentioned(
     await facts_changed(session, tenant_id, customer_ids, today)
     made = [NewEvent("item.closed", "item", i.item_id, CustomerId(i.customer_id), {"because": "missing in the snapshot"}) for i in items]
     await events.record_many(session, clock, tenant_id=tenant_id, actor=imported.actor, events=made)
-    records = [
-        RowRecord(imported.next_row + n, "item", i.external_id, None, None, "closed", None, "missing in the snapshot", None) for n, i in enumerate(items)
-    ]
+    records = _closing_records(imported.next_row, imported.counts, items)
     await import_store.insert_rows(session, tenant_id, imported.ledger_id, imported.import_id, records)
-    for i in items:
-        count(imported.counts, "item", "closed", 1, (i.currency, i.open_minor))
     await import_store.set_counts(session, tenant_id, imported.import_id, imported.next_row + len(items), imported.counts)
     return len(found)
+
+
+def _closing_records(first_row: int, counts: dict[str, Any], items: Sequence[OpenItem]) -> list[RowRecord]:
+    for i in items:
+        count(counts, "item", "closed", 1, (i.currency, i.open_minor))
+    return [RowRecord(first_row + n, "item", i.external_id, None, None, "closed", None, "missing in the snapshot", None) for n, i in enumerate(items)]
+
+
+async def would_close(
+    session: Session,
+    *,
+    tenant_id: TenantId,
+    imported: Import,
+    mentioned: Sequence[str],
+    customers: Sequence[str],
+    limit: int,
+    counts: dict[str, Any],
+    first_row: int,
+) -> list[RowRecord]:
+    """Return the rows that `close_unmentioned` would add in batches of `limit`, numbered from `first_row`, and count them. Nothing is locked or written."""
+    found = await document_store.unmentioned_items(session, tenant_id, imported.ledger_id, mentioned, _scope(imported, customers), None)
+    items = await document_store.open_items_again(session, tenant_id, [item_id for item_id, _, _ in found])
+    batch_of = {item_id: place // limit for place, (item_id, _, _) in enumerate(found)}
+    return _closing_records(first_row, counts, sorted(items, key=lambda i: (batch_of[i.item_id], i.item_id)))
+
+
+async def names_apart(session: ReadSession, *, tenant_id: TenantId, imported: Import, kinds: Kinds, connections: Connections) -> None:
+    """Join what the database knows of an import's names: the customers of documents and items, and what is parked until something is given."""
+    for kind, content in await import_store.waiting_rows(session, tenant_id, imported.ledger_id):
+        connections.join(kinds[kind].names(kinds[kind].model.model_validate(content)))
+    owners = await import_store.owners_named(
+        session, tenant_id, imported.ledger_id, connections.named("document"), connections.named("item"), connections.named("item_id")
+    )
+    nouns: dict[str, Noun] = {"document": "document", "item": "item", "item_id": "item_id"}
+    for noun, called, customer in owners:
+        connections.join([Name(nouns[noun], called), Name("customer", customer)])
+
+
+def add_counts(counts: dict[str, Any], more: Mapping[str, Any]) -> None:
+    """Add the counts of a part of an import's rows to those of the others."""
+    for name, value in more.items():
+        if isinstance(value, Mapping):
+            add_counts(counts.setdefault(name, {}), value)
+        else:
+            counts[name] = counts.get(name, 0) + value
 
 
 async def finish(session: Session, clock: Clock, *, tenant_id: TenantId, imported: Import) -> None:
@@ -218,9 +276,23 @@ async def finish(session: Session, clock: Clock, *, tenant_id: TenantId, importe
     )
 
 
-async def retry_parked(session: Session, clock: Clock, *, tenant_id: TenantId, imported: Import, kinds: Kinds, limit: int, one_by_one: bool = False) -> int:
-    """Try again parked rows of the ledger, of any import, whose missing object has come; return how many. Each ends, or waits for another object."""
-    ready = await import_store.ready_rows(session, tenant_id, imported.ledger_id, limit)
+async def retry_parked(
+    session: Session,
+    clock: Clock,
+    *,
+    tenant_id: TenantId,
+    imported: Import,
+    kinds: Kinds,
+    limit: int,
+    stuck: set[tuple[ImportId, int]],
+    one_by_one: bool = False,
+) -> int:
+    """Try again parked rows of the ledger, of any import, whose missing object has come; return how many.
+
+    Each ends, or waits for another object. One that waits for the same again, such as a receipt for a document that has come as void, is added
+    to `stuck` and left alone by the next call.
+    """
+    ready = await import_store.ready_rows(session, tenant_id, imported.ledger_id, limit, stuck)
     if not ready:
         return 0
     ledger = await ledgers.ledger_of(session, tenant_id=tenant_id, ledger_id=imported.ledger_id)
@@ -237,6 +309,8 @@ async def retry_parked(session: Session, clock: Clock, *, tenant_id: TenantId, i
                 settled.append((import_id, after))
                 await _recount(session, tenant_id, imported, import_id, row, after, kinds[name].amount_of(one))
     await import_store.settle_rows(session, tenant_id, settled)
+    waited_for = {(import_id, row.row_no): row.waits_for for import_id, row in ready}
+    stuck |= {(import_id, row.row_no) for import_id, row in settled if row.outcome == "parked" and row.waits_for == waited_for[import_id, row.row_no]}
     return len(ready)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from dunning.kit.columns import columns_of
 from dunning.kit.database import ReadSession, Session
 from dunning.kit.ids import CustomerId, DocumentId, ItemId, LedgerId, ScenarioId, TenantId
 from dunning.ledger.rules import OpenItem
@@ -38,6 +39,7 @@ class Item:
     collection_method: str | None
     policy: str
     scenario_id: ScenarioId | None
+    status_code: str | None
     value_on: dt.date
     recorded_on: dt.date
     step_code: str | None
@@ -127,11 +129,29 @@ class StoredItem:
 
 _SELECT = """select i.item_id, i.ledger_id, i.customer_id, i.document_id, i.instalment, i.external_id, i.kind, i.direction, i.number, i.document_on,
        i.due_on, i.delivered_on, i.currency, i.amount_minor, i.allocated_minor, i.episode, i.state, i.over_settled, i.collection_method, i.policy,
-       i.scenario_id, i.value_on, i.recorded_on,
+       i.scenario_id, i.status_code, i.value_on, i.recorded_on,
        coalesce(d.step_code, i.step_reached) as step_code, coalesce(d.last_reminded_on, i.last_reminded_on) as last_reminded_on,
        coalesce(d.reminders, 0) as reminders, greatest(i.updated_at, d.updated_at) as changed_at
   from item i left join item_dunning d on d.tenant_id = i.tenant_id and d.item_id = i.item_id"""
 _STORED = ", ".join(f.name for f in fields(StoredItem))
+_SQL_TYPES = {
+    "item_id": "uuid",
+    "customer_id": "uuid",
+    "document_id": "uuid",
+    "instalment": "int",
+    "document_on": "date",
+    "due_on": "date",
+    "delivered_on": "date",
+    "amount_minor": "bigint",
+    "allocated_minor": "bigint",
+    "last_reminded_on": "date",
+    "scenario_id": "uuid",
+    "value_on": "date",
+    "over_settled": "boolean",
+    "reopened": "boolean",
+}
+_NEW = {name: _SQL_TYPES.get(name, "text") for name in NewItem._fields}
+_CHANGED = {name: _SQL_TYPES.get(name, "text") for name in ItemChange._fields}
 
 
 def _item(row: Any) -> Item:
@@ -140,15 +160,14 @@ def _item(row: Any) -> Item:
 
 async def insert_items(session: Session, tenant_id: TenantId, ledger_id: LedgerId, items: Sequence[NewItem], recorded_on: dt.date) -> None:
     """Insert items in one statement."""
+    columns = columns_of(_NEW, items, first=4)
     await session.execute(
-        f"""insert into item (tenant_id, ledger_id, recorded_on, {", ".join(NewItem._fields)})
-            select $1, $2, $3, i.* from unnest($4::uuid[], $5::uuid[], $6::uuid[], $7::int[], $8::text[], $9::text[], $10::text[], $11::text[],
-                   $12::date[], $13::date[], $14::date[], $15::text[], $16::bigint[], $17::bigint[], $18::text[], $19::text[], $20::date[],
-                   $21::text[], $22::uuid[], $23::date[]) as i""",  # fixed words
+        f"""insert into item (tenant_id, ledger_id, recorded_on, {", ".join(_NEW)})
+            select $1, $2, $3, {columns.selected} from {columns.source}""",  # fixed words
         tenant_id,
         ledger_id,
         recorded_on,
-        *zip(*items, strict=True),
+        *columns.values,
     )
 
 
@@ -157,15 +176,14 @@ async def change_items(session: Session, tenant_id: TenantId, changes: Sequence[
     if not changes:
         return
     names = ItemChange._fields[1:-1]
+    columns = columns_of(_CHANGED, changes, first=2)
     await session.execute(
         f"""update item i set ({", ".join(names)}) = row({", ".join("v." + n for n in names)}),
                    episode = i.episode + v.reopened::int, updated_at = clock_timestamp()
-              from unnest($2::uuid[], $3::int[], $4::text[], $5::date[], $6::date[], $7::date[], $8::bigint[], $9::text[], $10::text[], $11::date[],
-                          $12::text[], $13::uuid[], $14::date[], $15::text[], $16::boolean[], $17::boolean[])
-                   as v({", ".join(ItemChange._fields)})
+              from (select {columns.selected} from {columns.source}) as v({", ".join(_CHANGED)})
              where i.tenant_id = $1 and i.item_id = v.item_id""",  # fixed words
         tenant_id,
-        *zip(*changes, strict=True),
+        *columns.values,
     )
 
 
@@ -297,6 +315,8 @@ class ItemFilter:
     due_from: dt.date | None = None
     due_to: dt.date | None = None
     over_settled: bool | None = None
+    status_codes: Sequence[str] | None = None
+    status_codes_or_none: Sequence[str] | None = None
 
 
 _STATES = {
@@ -314,6 +334,8 @@ _CONDITIONS = {
     "due_from": "i.due_on >= {}",
     "due_to": "i.due_on <= {}",
     "over_settled": "i.over_settled = {}",
+    "status_codes": "i.status_code = any ({}::text[])",
+    "status_codes_or_none": "(i.status_code is null or i.status_code = any ({}::text[]))",
 }
 
 

@@ -39,6 +39,11 @@ class Ledger:
     freshness_limit_hours: int | None
     complete_as_of: dt.datetime | None
     closing_limit_percent: int
+    step_change_limit_percent: int
+    message_limit: list[dict[str, Any]]
+    contact_budget: int | None
+    contact_budget_days: int | None
+    priority_weights: dict[str, int]
     undo_seconds: int
     return_hold_days: int
     challenge: str
@@ -72,6 +77,11 @@ SETTINGS = [
     "send_on_closed_days",
     "freshness_limit_hours",
     "closing_limit_percent",
+    "step_change_limit_percent",
+    "message_limit",
+    "contact_budget",
+    "contact_budget_days",
+    "priority_weights",
     "undo_seconds",
     "return_hold_days",
     "challenge",

@@ -12,7 +12,7 @@ from dunning.kit.clock import Clock
 from dunning.kit.database import ReadSession, Session
 from dunning.kit.errors import Conflict, Malformed, NotFound, PreconditionFailed
 from dunning.kit.ids import LedgerId, TenantId, new_id
-from dunning.ledger import ledger_store, settings_check
+from dunning.ledger import item_statuses, ledger_store, settings_check
 from dunning.ledger.ledger_store import Ledger
 
 
@@ -40,6 +40,7 @@ async def create_ledger(session: Session, clock: Clock, *, tenant_id: TenantId, 
     if not await ledger_store.insert_ledger(session, tenant_id, ledger_id, values):
         msg = f"A ledger with external_id {values['external_id']} exists. Change that one with PATCH, or take another external_id."
         raise ExternalIdTaken(msg)
+    await item_statuses.install_built_in(session, tenant_id=tenant_id)
     await events.record(session, clock, tenant_id=tenant_id, kind="ledger.created", subject_kind="ledger", subject_id=ledger_id, actor=actor)
     # The nightly hour of a new or changed ledger must be looked at by the schedule.
     await due_work.ring(session, tenant_id, "schedule")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from dunning.kit.errors import Conflict, DunningError, Malformed, NotFound
@@ -22,6 +22,7 @@ class RowOutcome:
     message: str | None = None
     waits_for: str | None = None
     error: type[DunningError] | None = None
+    facts: Mapping[str, Any] | None = None
 
 
 def unknown(noun: str, field: str, external_id: str) -> RowOutcome:
@@ -30,9 +31,9 @@ def unknown(noun: str, field: str, external_id: str) -> RowOutcome:
     return RowOutcome("parked", None, field, message, f"{noun}:{external_id}", NotFound)
 
 
-def rejected(field: str, message: str, error: type[DunningError] = Malformed) -> RowOutcome:
-    """Refuse a row."""
-    return RowOutcome("rejected", None, field, message, None, error)
+def rejected(field: str, message: str, error: type[DunningError] = Malformed, facts: Mapping[str, Any] | None = None) -> RowOutcome:
+    """Refuse a row; `facts` are for the machine that reads the answer to a single one."""
+    return RowOutcome("rejected", None, field, message, None, error, facts)
 
 
 def answered(outcome: RowOutcome) -> RowOutcome:
@@ -45,7 +46,7 @@ def answered(outcome: RowOutcome) -> RowOutcome:
     if issubclass(error, Malformed):
         msg = f"{outcome.field}: {outcome.message}"
         raise error(msg, errors=[{"field": outcome.field, "message": outcome.message}])
-    raise error(outcome.message or "refused")
+    raise error(outcome.message or "refused", **(outcome.facts or {}))
 
 
 def passes(keys: Sequence[Hashable]) -> list[list[int]]:

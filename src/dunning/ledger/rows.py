@@ -6,6 +6,7 @@ Unknown fields are refused, amounts are decimal text, and every text is free of 
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 from functools import cached_property
 from typing import Annotated, Any, Literal, NamedTuple, Self
 from uuid import UUID
@@ -62,6 +63,11 @@ class Row(BaseModel):
     """A part of what is stated: unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @cached_property
+    def content_sha256(self) -> bytes:
+        """The digest by which a repeated statement is told from a changed one; fields at their defaults do not count."""
+        return hashlib.sha256(self.model_dump_json(exclude_defaults=True).encode()).digest()
 
 
 class Amount(Row):
@@ -143,6 +149,24 @@ class Contact(Row):
     internal: Annotated[bool, Field(description="A colleague (account manager, collector), not the customer.")] = False
 
 
+Tag = Annotated[str, Field(pattern=r"^[^\s,\x00-\x1f\x7f]{1,60}$", description="A word of your own by which customers are told apart.")]
+
+
+class InsuranceCover(Row):
+    """Whether a credit insurer covers what the customer owes. Steps may choose a template by it."""
+
+    state: Annotated[Literal["none", "active"], Field(description="`active`: covered, until the day given, or without end.")]
+    until_on: Annotated[dt.date | None, Field(description="Last covered day; null has no end.")] = None
+    reference: Annotated[Line | None, Field(max_length=100, description="Policy or buyer number at the insurer.")] = None
+
+    @model_validator(mode="after")
+    def _only_a_cover_has_an_end(self) -> Self:
+        if self.state == "none" and self.until_on is not None:
+            msg = "until_on belongs to state `active`"
+            raise ValueError(msg)
+        return self
+
+
 class CustomerContent(_WithPolicy, _WithProgress):
     """All that is stated about a customer; what is left out takes its default, except contacts."""
 
@@ -155,6 +179,9 @@ class CustomerContent(_WithPolicy, _WithProgress):
     group_code: Annotated[ExternalId | None, Field(description="Code of the customer's group.")] = None
     collection_method: Literal["transfer", "automatic"] = "transfer"
     crm_url: Url | None = None
+    insurance_cover: Annotated[InsuranceCover | None, Field(description="Cover by a credit insurer; left out: none.")] = None
+    territory: Annotated[Line | None, Field(max_length=100, description="Sales area or the like; assignment rules may ask for it.")] = None
+    tags: Annotated[list[Tag], Field(max_length=50, description="Your own words; assignment rules and filters may ask for them.")] = []
     custom: Custom = {}
     contacts: Annotated[
         list[Contact] | None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +15,8 @@ from dunning.kit.money import CURRENCIES
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 TOKEN = "{token}"  # noqa: S105  # the place of a token, not a secret
+CUSTOMER = "{external_id}"
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
 def faults_of(values: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -39,6 +42,16 @@ def faults_of(values: Mapping[str, Any]) -> list[dict[str, str]]:
         fault("send_until", "the window must end after it begins (send_from)")
     if "link_target" in values and (message := link_target_fault(values["link_target"])):
         fault("link_target", message)
+    if values.get("crm_url") and (message := crm_url_fault(values["crm_url"])):
+        fault("crm_url", message)
+    if (values.get("contact_budget") is None) != (values.get("contact_budget_days") is None):
+        fault("contact_budget_days", "goes with contact_budget: state both, or neither")
+    limits = values.get("message_limit") or []
+    for n, limit in enumerate(limits):
+        if limit["minor"] < 0:
+            fault(f"message_limit.{n}.amount", "must not be negative")
+        if any(limit["currency"] == other["currency"] for other in limits[:n]):
+            fault(f"message_limit.{n}.currency", f"{limit['currency']} has a limit already: give one amount a currency")
     for n, account in enumerate(values.get("bank_accounts") or []):
         for field, message in _account_faults(account):
             fault(f"bank_accounts.{n}.{field}", message)
@@ -62,6 +75,25 @@ def link_target_fault(target: str) -> str | None:
         return "must begin with https:// (http:// only for this machine)"
     if not host or TOKEN in (urlsplit(target).netloc):
         return "needs a host, and {token} must stand after it"
+    return None
+
+
+def crm_url_fault(url: str) -> str | None:
+    """Tell what is wrong with the address of a customer in the company's own CRM: https, with `{external_id}` as its only placeholder."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        return "is not an address: expected one such as https://crm.example/customers/{external_id}"
+    unknown = sorted({name for name in _PLACEHOLDER.findall(url) if name != "external_id"})
+    if unknown:
+        return f"knows the placeholder {{external_id}} alone, not {', '.join(f'{{{name}}}' for name in unknown)}"
+    if any(sign in url.replace(CUSTOMER, "") for sign in "{}"):
+        return "has a brace that is no placeholder: expected {external_id} or none"
+    if parts.scheme != "https" and not (parts.scheme == "http" and host in LOOPBACK):
+        return "must begin with https:// (http:// only for this machine)"
+    if not host or CUSTOMER in parts.netloc:
+        return "needs a host, and {external_id} must stand after it"
     return None
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 
+from dunning.ledger.addresses import address_digest
 
-def address_digest(address: str) -> bytes:
-    """Return the digest under which an address is suppressed; case and spaces around it make no difference."""
-    return hashlib.sha256(address.strip().casefold().encode()).digest()
+__all__ = ["address_digest", "domain_key"]
 
 
 def domain_key(address: str) -> str:

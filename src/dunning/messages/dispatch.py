@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 import asyncpg
@@ -20,9 +20,10 @@ from dunning.events.service import NewEvent
 from dunning.kit.clock import Clock, local_date
 from dunning.kit.database import Session
 from dunning.kit.ids import MessageId, TenantId
-from dunning.ledger.customer_state import lock_customers
-from dunning.messages import relay_store, store, suppressions
+from dunning.ledger.customer_state import lock_customers, lock_free_customers
+from dunning.messages import delivery_store, relay_store, store, suppressions
 from dunning.messages.compose import Facts, Mail, facts_for, outgoing
+from dunning.messages.delivery_store import Accepted, Passing
 from dunning.messages.ports import Outcome, Ports, Send
 from dunning.messages.relays import Reply
 from dunning.messages.rules import (
@@ -33,6 +34,7 @@ from dunning.messages.rules import (
     RetryDecision,
 )
 from dunning.messages.store import Change, Pace
+from dunning.messages.test_fence import fence_of_test
 from dunning.messages.windows import SendWindow, next_opening
 from dunning.tenancy import service as tenancy
 from dunning.tenancy.service import Tenant
@@ -74,12 +76,15 @@ async def claim_batch(session: Session, ports: Ports, *, tenant_id: TenantId, re
     await due_work.take(session, tenant_id, "dispatch")
     tenant = await tenancy.tenant_of(session, tenant_id)
     circuits = await relay_store.circuits_of(session, [relay, own_relay(relay, tenant_id)])
-    if not tenant.may_send or relay_of(tenant) != relay or any(c["suspended"] or c["resting"] for c in circuits):
+    if tenant.stopped_at is not None or relay_of(tenant) != relay or any(c["suspended"] or c["resting"] for c in circuits):
         return None
     clock = tenancy.clock_of(tenant)
     now = clock.now()
     claimed_at = time.monotonic()
-    leased = await store.claim_due(session, tenant_id, relay, now=now, limit=limit, lease_seconds=lease_seconds, pace=pace, actor=WORKER)
+    # What is sent to one's own people to look at may leave while sending is off.
+    leased = await store.claim_due(
+        session, tenant_id, relay, now=now, limit=limit, lease_seconds=lease_seconds, pace=pace, actor=WORKER, tests_only=not tenant.sending_enabled
+    )
     if not leased:
         return None
     full = len(leased) == limit
@@ -98,7 +103,7 @@ async def _inside_window(session: Session, now: dt.datetime, rows: Sequence[asyn
     """Put back what its reader's hours keep back: a retry may come due in the night."""
     inside = []
     for row in rows:
-        opening = next_opening(_window(row), now)
+        opening = now if row["kind"] == "test" else next_opening(_window(row), now)
         if opening <= now:
             inside.append(row)
         else:
@@ -142,8 +147,11 @@ async def pass_fence(session: Session, clock: Clock, ports: Ports, row: asyncpg.
     for the commit.
     """
     tenant_id: TenantId = row["tenant_id"]
-    message = outgoing(row, claim_revision=mail.claim_revision)
-    verdict = await ports.fence(session, clock, message)
+    if row["kind"] == "test":
+        verdict = await fence_of_test(session, tenant_id)
+    else:
+        message = outgoing(row, claim_revision=mail.claim_revision)
+        verdict = (await ports.fence(session, clock, [message], waits=True))[message.message_id]
     if not isinstance(verdict, Send):
         kept = await change(session, clock, ports, Event.CANCELLED, [row], what=Change(reason=verdict.reason), own_lease=True)
         return FenceResult("kept" if kept else "lost", verdict.reason)
@@ -161,6 +169,70 @@ async def pass_fence(session: Session, clock: Clock, ports: Ports, row: asyncpg.
     if await store.is_suppressed(session, tenant_id, row["channel"], row["address_sha256"]) and await end_suppressed(session, clock, ports, row):
         return FenceResult("kept", "address_suppressed")
     return FenceResult("lost")
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One message whose addresses the relay has taken, with the mail written for it."""
+
+    row: asyncpg.Record
+    mail: Mail
+
+
+async def pass_fences(session: Session, clock: Clock, ports: Ports, tries: Sequence[Try], *, lease_seconds: float) -> set[MessageId]:
+    """Pass the fences of several messages of a tenant in one transaction, and return those that passed once the caller has committed.
+
+    The same look as `pass_fence`, without waiting: a message that is missing from the answer is wanted no more, or somebody is changing its facts,
+    or it is no longer ours. `pass_fence` finds out which, and ends it with its reason.
+    """
+    tenant_id: TenantId = tries[0].row["tenant_id"]
+    messages = [outgoing(t.row, claim_revision=t.mail.claim_revision) for t in tries if t.row["kind"] != "test"]
+    if not messages:
+        return set()
+    verdicts = await ports.fence(session, clock, messages, waits=False)
+    wanted = [
+        Passing(t.row["message_id"], t.row["lease_token"], t.row["attempt"], t.mail.dated_at, t.mail.sha256)
+        for t in tries
+        if isinstance(verdicts.get(t.row["message_id"]), Send)
+    ]
+    return await delivery_store.pass_fences(session, tenant_id, wanted, lease_seconds=lease_seconds, actor=WORKER) if wanted else set()
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """One message that a relay has taken, with its answer and the subject that was sent."""
+
+    row: asyncpg.Record
+    reply: Reply
+    subject: str
+
+
+async def record_acceptances(session: Session, clock: Clock, ports: Ports, taken: Sequence[Taken]) -> set[MessageId]:
+    """Record that the relay took several mails of a tenant, with the collection's reactions, and return those that are recorded.
+
+    One whose customer's facts somebody is changing at this moment is left out, so that it keeps nobody waiting; `record_acceptance` waits for it.
+    """
+    tenant_id: TenantId = taken[0].row["tenant_id"]
+    free = await lock_free_customers(session, tenant_id, {t.row["customer_id"] for t in taken})
+    now = clock.now()
+    accepted = [
+        Accepted(
+            t.row["message_id"],
+            t.row["lease_token"],
+            t.reply.line,
+            queue_id(t.reply.text),
+            now,
+            local_date(now, t.row["ledger_time_zone"]),
+            t.subject,
+        )
+        for t in taken
+        if t.row["customer_id"] in free
+    ]
+    if not accepted:
+        return set()
+    recorded = await delivery_store.accept(session, tenant_id, accepted, actor=WORKER)
+    await tell(session, clock, ports, [t.row for t in taken if t.row["message_id"] in recorded], "accepted", reason=None, actor=WORKER)
+    return recorded
 
 
 async def record_acceptance(session: Session, clock: Clock, ports: Ports, row: asyncpg.Record, *, reply: Reply, subject: str) -> bool:
@@ -278,9 +350,9 @@ async def change(
         return []
     tenant_id: TenantId = rows[0]["tenant_id"]
     outcome = OUTCOME_OF.get(event)
-    if outcome is not None and event is not Event.ACCEPTED:
-        # Reactions write facts, and whoever writes facts may cancel messages: both lock the customers first. An accepted message is past cancelling.
-        await lock_customers(session, tenant_id, {row["customer_id"] for row in rows})
+    if outcome is not None:
+        # Reactions write facts, and whoever writes facts may cancel messages: both lock the customers first.
+        await lock_customers(session, tenant_id, {row["customer_id"] for row in rows if row["kind"] != "test"})
     changed = await store.change_states(
         session,
         tenant_id,
@@ -311,8 +383,10 @@ async def tell(session: Session, clock: Clock, ports: Ports, rows: Sequence[asyn
         for row in rows
     ]
     await events.record_many(session, clock, tenant_id=rows[0]["tenant_id"], actor=actor, events=told)
-    for row in rows:
-        await ports.on_outcome(session, clock, replace(outgoing(row), reason=reason), cast("Outcome", outcome))
+    # A test told nobody anything, so there is nothing to react to.
+    real = [outgoing(row, reason=reason) for row in rows if row["kind"] != "test"]
+    if real:
+        await ports.on_outcome(session, clock, real, cast("Outcome", outcome))
 
 
 def queue_id(text: str) -> str | None:

@@ -181,7 +181,7 @@ class _Walker:
         if entry.optional and name not in guarded:
             self.reading.unguarded.add(name)
         if entry.kind is Kind.READY_MADE:
-            self.reading.has_item_rows |= name != "payment_details"
+            self.reading.has_item_rows |= name not in {"payment_details", "personal_text"}
             if loops:
                 self.refuse(node.lineno, f"{{{{{name}}}}} is a whole table; take it out of the loop")
         if self.part == "subject" and entry.kind in {Kind.READY_MADE, Kind.PARAGRAPH, Kind.URL}:

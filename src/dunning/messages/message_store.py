@@ -15,6 +15,7 @@ from dunning.messages.addresses import address_digest
 class MessageFilter:
     """Which messages a list shows; what is None does not matter."""
 
+    kind: str | None = None
     state: str | None = None
     delivery: str | None = None
     ledger_id: LedgerId | None = None
@@ -40,6 +41,7 @@ select m.*, a.to_email, a.to_name, a.subject, c.copies, s.cause as suppressed_be
 async def messages_before(session: ReadSession, tenant_id: TenantId, wanted: MessageFilter, before: MessageId | None, limit: int) -> list[asyncpg.Record]:
     """Return messages, newest first, each with its address and those of its copies: one statement, however many."""
     columns = {
+        "m.kind": wanted.kind,
         "m.state": wanted.state,
         "m.delivery": wanted.delivery,
         "m.ledger_id": wanted.ledger_id,

@@ -82,6 +82,13 @@ _TABLE = (
         Kind.PARAGRAPH,
         optional=True,
     ),
+    Placeholder(
+        "personal_text",
+        "What somebody wrote for this one message; placeholders in it are filled in",
+        "As agreed on the phone, please find below the two invoices of January.",
+        Kind.READY_MADE,
+        optional=True,
+    ),
     Placeholder("step_name", "Name of the step in the scenario", "Second reminder"),
     Placeholder("step_code", "Code of the step in the scenario", "02"),
     Placeholder(

@@ -86,12 +86,7 @@ async def preview_template(
     With a claim, its primary message gives name, language and link, so that the rendering equals the one that is sent. Raise `TemplateRefused` for a
     draft with faults, `PreviewRefused` where a value is missing, `NotFound` for an unknown template, version, claim or customer.
     """
-    stored = await templates.template_of(session, tenant_id=tenant_id, template_id=template_id)
-    if version is None:
-        contents = stored.draft
-        check(contents, code=stored.code)
-    else:
-        contents = (await templates.version_of(session, tenant_id=tenant_id, template_id=template_id, version=version)).contents
+    contents = await contents_to_show(session, tenant_id=tenant_id, template_id=template_id, version=version)
     if subject.claim_id is not None:
         return await _of_claim(session, ports, tenant_id, template_id, contents, version, subject.claim_id, language, content_mode)
     if subject.customer_id is not None:
@@ -101,6 +96,15 @@ async def preview_template(
         claim, contact_name = sample_claim(clock.now().date()), CONTACT_NAME
     chosen = choose_language(contents, contact=language, customer=claim["language"], ledger=next(iter(contents), None)).language
     return _render(template_id, version, contents, claim, chosen, contact_name, HIDDEN_LINK, CRM_URL, content_mode)
+
+
+async def contents_to_show(session: ReadSession, *, tenant_id: TenantId, template_id: TemplateId, version: int | None) -> Contents:
+    """Return the texts of a version, or of the draft (None) once it is without fault; raise `TemplateRefused` or `NotFound`."""
+    stored = await templates.template_of(session, tenant_id=tenant_id, template_id=template_id)
+    if version is not None:
+        return (await templates.version_of(session, tenant_id=tenant_id, template_id=template_id, version=version)).contents
+    check(stored.draft, code=stored.code)
+    return stored.draft
 
 
 async def _of_claim(

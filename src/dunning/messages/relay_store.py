@@ -35,6 +35,11 @@ async def note_failure(session: Session, relay: str, delays: Sequence[int], reas
     return until
 
 
+async def all_circuits(session: ReadSession) -> list[asyncpg.Record]:
+    """Return the circuits of all relays and of all tenants' own queues."""
+    return await session.rows("select *, coalesce(closed_until > now(), false) as resting from relay_circuit order by relay")
+
+
 async def note_success(session: Session, relay: str) -> None:
     """End a row of failures."""
     await session.execute(

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from dunning.messages.rules import Phase, enhanced_code
 from dunning.messages.store import Pace
+
+DnsChecks = Literal["off", "warn", "enforce"]
 
 RATE_WINDOW_SECONDS = 60.0
 """The window of `smtp_rate_per_domain`."""
@@ -82,11 +84,18 @@ class Connection(Protocol):
 
 
 class Transport(Protocol):
-    """A relay with its connections."""
+    """A relay with its connections. `per_domain` is how many mails to one recipient domain a worker has under way at once; 0 is no limit.
+
+    Where `bounce_domain` is set, each message has an envelope sender of its own at that domain. `dns_checks` says what a sending domain whose
+    DNS records fail means for its mails: nothing is looked up (`off`), it is logged (`warn`), or they wait (`enforce`).
+    """
 
     name: str
     pace: Pace
     lanes: int
+    per_domain: int
+    bounce_domain: str | None
+    dns_checks: DnsChecks
 
     def lend(self) -> AbstractAsyncContextManager[Connection]:
         """Lend a connection for some messages; it comes back usable, or is replaced. Raises `RelayLost` or `RelayRefused` when none opens."""
@@ -134,6 +143,9 @@ class Sink:
     name: str = "sink"
     pace: Pace = field(default_factory=lambda: pace_of(0))
     lanes: int = 2
+    per_domain: int = 0
+    bounce_domain: str | None = None
+    dns_checks: DnsChecks = "off"
 
     @asynccontextmanager
     async def lend(self) -> AsyncIterator[Connection]:

@@ -23,6 +23,7 @@ from dunning.messages.clean_text import clean_header, clean_line, clean_paragrap
 from dunning.messages.html_text import text_of_html
 from dunning.messages.item_table import payment_as_html, payment_as_text, payment_lines, rows_as_html, rows_as_text
 from dunning.messages.language import amounts, day_count, join_words, long_date
+from dunning.messages.personal import PERSONAL_TEXT, named_in, parts_of
 from dunning.messages.placeholders import PLACEHOLDERS, Kind
 from dunning.messages.templates import CompiledLanguage, CompiledTemplate
 
@@ -32,6 +33,7 @@ OUTPUT_CAP = 256 * 1024
 _BLANK_LINES = re.compile(r"\n[ \t]*\n(?:[ \t]*\n)+")
 _WEB_ADDRESS = re.compile(r"https?://[^\s\"'<>\\^`{}|\x00-\x20\x7f-\x9f]+")
 _FULL_ONLY = frozenset(entry.name for entry in PLACEHOLDERS.values() if entry.full_only)
+_PERSONAL_PARTS = ("personal_subject", PERSONAL_TEXT)
 _ADVICE = MappingProxyType(
     {
         "deadline": "give the step deadline_days, or write {% if deadline %} … {% endif %} around it",
@@ -82,7 +84,7 @@ def render(
     chosen = compiled.in_language(language)
     mode = content_mode or claim.get("content_mode") or "full"
     if mode == "link_only":
-        _refuse_details(compiled, chosen)
+        _refuse_details(compiled, chosen, claim)
     source = _Source(claim, language, contact_name, link_url, crm_url, opt_out_url)
     values: dict[str, Any] = {}
     html_values: dict[str, Any] = {}
@@ -102,7 +104,8 @@ def render(
             values["blocks"] = source.blocks
             values["items"] = [row for block in source.blocks for row in block.items]
         limit = OUTPUT_CAP + extra
-        subject = _run(chosen.subject, values, limit)
+        own_subject = claim.get("personal_subject")
+        subject = _filled(source, own_subject, named_in(own_subject))[0] if own_subject else _run(chosen.subject, values, limit)
         html = _run(chosen.html, values | html_values, limit) if chosen.html else None
         text = _run(chosen.text, values, limit) if chosen.text else text_of_html(html or "")
     except ValueIsMissing as missing:
@@ -125,8 +128,9 @@ def _refusal(compiled: CompiledTemplate, language: str, detail: str, placeholder
     return CannotRender(detail, template_id=compiled.template_id, version=compiled.version, language=language, placeholder=placeholder)
 
 
-def _refuse_details(compiled: CompiledTemplate, chosen: CompiledLanguage) -> None:
-    shown = sorted(chosen.used & _FULL_ONLY)
+def _refuse_details(compiled: CompiledTemplate, chosen: CompiledLanguage, claim: Mapping[str, Any]) -> None:
+    personal = {name for part in _PERSONAL_PARTS for name in named_in(claim.get(part) or "")}
+    shown = sorted((chosen.used | personal) & _FULL_ONLY)
     if shown or chosen.has_item_rows:
         what = ", ".join(f"{{{{{name}}}}}" for name in shown) or "rows of items"
         detail = f"A mail of text and link only must not show {what}: use a template without them, such as claim-link, or send the full content."
@@ -247,10 +251,33 @@ def _payment(source: _Source) -> tuple[str | Missing, Markup | Missing]:
     return payment_as_text(accounts, source.language), payment_as_html(accounts)
 
 
+def _personal(source: _Source) -> tuple[Any, Any]:
+    written = clean_paragraph(source.claim.get(PERSONAL_TEXT) or "")
+    if not written:
+        return Missing(PERSONAL_TEXT), Missing(PERSONAL_TEXT)
+    return _filled(source, written, named_in(written))
+
+
+def _filled(source: _Source, written: str, names: set[str]) -> tuple[str, Markup]:
+    """Return a person's own words with their placeholders filled in, as text and as HTML; the words themselves are only ever text."""
+    texts: dict[str, str] = {}
+    pages: dict[str, Markup] = {}
+    for name in names:
+        made = _READY_MADE.get(name)
+        text, page = made(source) if made else (_VALUES[name](source) or Missing(name), None)
+        if isinstance(text, Missing):
+            raise ValueIsMissing(name)
+        texts[name], pages[name] = str(text), escape(text) if page is None else page
+    parts = list(parts_of(written))
+    html = [pages[part] if is_name else escape(part).replace("\n", Markup("<br>")) for is_name, part in parts]
+    return "".join(texts[part] if is_name else part for is_name, part in parts), Markup("").join(html)
+
+
 _READY_MADE: Mapping[str, Callable[[_Source], tuple[Any, Any]]] = MappingProxyType(
     {
         "items_list": lambda s: _rows(s.blocks, s.language, "items_list"),
         "items_list_selected": lambda s: _rows(s.selected, s.language, "items_list_selected"),
         "payment_details": _payment,
+        PERSONAL_TEXT: _personal,
     }
 )

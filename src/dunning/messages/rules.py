@@ -185,6 +185,8 @@ JITTER = 0.2
 LOOKS_FOR_EVIDENCE = (20, 2 * MINUTE, 10 * MINUTE, 30 * MINUTE)
 """Seconds after a reply was lost at which evidence is looked for; then hourly until `LAST_LOOK`."""
 LAST_LOOK = 72 * HOUR
+COURTESY_HELD = 72 * HOUR
+"""Seconds for which a courtesy is held for a person's decision; then it counts as sent, never as proof."""
 POLICY_REFUSALS_THAT_STOP = 3
 POLICY_REFUSALS_WITHIN_SECONDS = 10 * MINUTE
 
@@ -267,3 +269,15 @@ def next_look(age_seconds: float) -> float | None:
             return float(at)
     following = (int(age_seconds) // HOUR + 1) * HOUR
     return float(following) if following <= LAST_LOOK else None
+
+
+MAIL = "email"
+"""The channel of ordinary mail. Certified mail is another: its providers demand that the envelope names the account."""
+
+
+def envelope_sender(message_id: object, channel: str, sender: str, bounce_domain: str | None) -> str:
+    """Return the envelope sender of a message, the same in all its attempts because greylists remember it.
+
+    With a bounce domain, ordinary mail has one of its own by which a bounce names its message; certified mail never has.
+    """
+    return f"bounces+{message_id}@{bounce_domain}" if bounce_domain and channel == MAIL else sender

@@ -17,11 +17,12 @@ from dunning.kit.errors import Conflict, NotFound
 from dunning.kit.ids import CustomerId, MessageId, TenantId, new_id
 from dunning.ledger.customer_state import lock_customers
 from dunning.messages import message_store, store
-from dunning.messages.compose import CannotCompose, facts_for, mail_of, rendering_of
+from dunning.messages.compose import CannotCompose, Mail, compose, facts_for, mail_of, rendering_of
 from dunning.messages.dispatch import change, tell
 from dunning.messages.message_store import MessageFilter
 from dunning.messages.ports import Ports
 from dunning.messages.queue import NewMessage, queue_messages
+from dunning.messages.rendering import Rendered
 from dunning.messages.rules import Event, states_before
 from dunning.messages.store import Change
 
@@ -42,6 +43,13 @@ class MessageNotHeld(Conflict):
 
     code = "message_not_held"
     title = "The message does not wait for a decision"
+
+
+class TestNotRepeated(Conflict):
+    """A test is sent anew, not repeated."""
+
+    code = "test_not_repeated"
+    title = "A test is not repeated"
 
 
 class MessageNotParked(Conflict):
@@ -92,6 +100,9 @@ async def body_of(session: ReadSession, ports: Ports, *, tenant_id: TenantId, me
     """
     row = await message_of(session, tenant_id=tenant_id, message_id=message_id)
     facts = await facts_for(session, tenant_id, ports, [row])
+    test = facts.tests.get(message_id)
+    if test is not None and row["to_email"] is not None:
+        return _body(row, test.rendered, compose(row, facts, row["sent_at"] or now), mask)
     claim = facts.claims.get(row["claim_id"])
     contents = facts.contents.get((row["template_id"], row["template_version"]))
     if claim is None or contents is None or row["to_email"] is None:
@@ -99,8 +110,12 @@ async def body_of(session: ReadSession, ports: Ports, *, tenant_id: TenantId, me
         raise CannotCompose(msg)
     crm_url = await message_store.crm_url_of(session, tenant_id, CustomerId(row["customer_id"])) if row["audience"] == "internal" else None
     whole = {**dict(row), "crm_url": crm_url}
-    rendered = rendering_of(whole, claim.data, contents, facts.links.get(message_id))
-    mail = mail_of(whole, claim, rendered, row["sent_at"] or now)
+    opt_out_url = facts.opt_outs.get(message_id)
+    rendered = rendering_of(whole, claim.data, contents, facts.links.get(message_id), opt_out_url)
+    return _body(row, rendered, mail_of(whole, claim, rendered, row["sent_at"] or now, opt_out_url), mask)
+
+
+def _body(row: asyncpg.Record, rendered: Rendered, mail: Mail, mask: Callable[[str], str]) -> Body:
     sent: bytes | None = row["mime_sha256"]
     return Body(
         subject=mask(rendered.subject),
@@ -148,12 +163,16 @@ async def resolve_message(
     """Close a message whose end nobody knows, and return the message that goes on: the same one, or its resend.
 
     `resend` accepts that the recipient may get it twice, under a new Message-ID. `treat_as_sent` completes its step, but is never shown as
-    proof. `not_sent` says that the relay's own log proves it: the same message goes again. Raises `NotFound` or `MessageNotHeld`.
+    proof. `not_sent` says that the relay's own log proves it: the same message goes again. Raises `NotFound`, `MessageNotHeld`, and
+    `TestNotRepeated` for the resend of a test.
     """
     row = await _locked(session, tenant_id, message_id)
     if row["state"] != "held":
         detail = f"The message is {row['state']}. Only a held message, whose end nobody knows, waits for a decision."
         raise MessageNotHeld(detail, state=row["state"])
+    if decision == "resend" and row["kind"] == "test":
+        msg = "A test is not repeated: close this one with treat_as_sent, and send another with POST /v1/templates/{template_id}/test-send."
+        raise TestNotRepeated(msg)
     data = {"decision": decision, "reason": reason}
     if decision == "not_sent":
         await _requeue(session, clock, Event.PROVED_UNSENT, row, actor=actor, reason=reason, valid_hours=valid_hours)
@@ -183,7 +202,8 @@ async def resolve_message(
 
 async def _locked(session: Session, tenant_id: TenantId, message_id: MessageId) -> asyncpg.Record:
     seen = await message_of(session, tenant_id=tenant_id, message_id=message_id)
-    await lock_customers(session, tenant_id, [seen["customer_id"]])
+    if seen["customer_id"] is not None:
+        await lock_customers(session, tenant_id, [seen["customer_id"]])
     row = await message_store.lock_message(session, tenant_id, message_id)
     if row is None:
         noun = "message"

@@ -28,7 +28,7 @@ from aiosmtplib.errors import (
 from aiosmtplib.protocol import SMTPProtocol
 
 from dunning.kit.faults import faultpoint
-from dunning.messages.relays import Connection, RelayLost, RelayRefused, Reply, pace_of
+from dunning.messages.relays import Connection, DnsChecks, RelayLost, RelayRefused, Reply, pace_of
 from dunning.messages.rules import Phase
 from dunning.messages.store import Pace
 
@@ -254,11 +254,17 @@ class SmtpTransport:
         connections: int,
         mails_per_connection: int,
         pace: Pace | None = None,
+        per_domain: int = 0,
+        bounce_domain: str | None = None,
+        dns_checks: DnsChecks = "off",
         timeouts: Timeouts | None = None,
     ) -> None:
         self.name = name
         self.pace = pace or pace_of(0)
         self.lanes = connections
+        self.per_domain = per_domain
+        self.bounce_domain = bounce_domain
+        self.dns_checks: DnsChecks = dns_checks
         self._account = account
         self._timeouts = timeouts or Timeouts()
         self._mails = mails_per_connection

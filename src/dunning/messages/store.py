@@ -35,7 +35,7 @@ with used as materialized (
 ), due as (
   select m.message_id, m.state, m.recipient_domain from message m
    where m.tenant_id = $1 and m.relay = $2 and m.state in ('ready', 'retry_wait') and m.not_before <= $3 and m.valid_until > $3
-     and (m.retry_at is null or m.retry_at <= now())
+     and (m.retry_at is null or m.retry_at <= now()) and (m.kind = 'test' or not $11)
      and m.recipient_domain not in (select u.recipient_domain from used u where u.sent >= $6)
    order by m.not_before, m.message_id
    limit $4
@@ -68,7 +68,7 @@ select l.*, a.to_email, a.to_name, s.cause as suppressed_because, g.time_zone as
   from leased l
   left join counted p on p.recipient_domain = l.recipient_domain
   join ledger g on g.tenant_id = $1 and g.ledger_id = l.ledger_id
-  join customer c on c.tenant_id = $1 and c.customer_id = l.customer_id
+  left join customer c on c.tenant_id = $1 and c.customer_id = l.customer_id
   left join message_address a on a.tenant_id = $1 and a.message_id = l.message_id
   left join suppression s on s.tenant_id = $1 and s.channel = l.channel and s.address_sha256 = l.address_sha256
        and (s.expires_at is null or s.expires_at > now())
@@ -77,11 +77,11 @@ select l.*, a.to_email, a.to_name, s.cause as suppressed_because, g.time_zone as
 
 
 async def claim_due(
-    session: Session, tenant_id: TenantId, relay: str, *, now: dt.datetime, limit: int, lease_seconds: float, pace: Pace, actor: str
+    session: Session, tenant_id: TenantId, relay: str, *, now: dt.datetime, limit: int, lease_seconds: float, pace: Pace, actor: str, tests_only: bool = False
 ) -> list[asyncpg.Record]:
     """Lease up to `limit` due messages for a relay, first come first served, and return them with what rendering needs.
 
-    `now` is business time. Rows that another worker is claiming are passed over. Where a pace is set, claims on the relay follow one
+    `now` is business time; with `tests_only` nothing but tests to the tenant's own people is leased. Rows that another worker is claiming are passed over. Where a pace is set, claims on the relay follow one
     another, because two that looked at the same counters would together exceed them.
     """
     # A plan kept from when the queue was short would scan a long one; planning anew costs a fraction of one mail.
@@ -100,6 +100,7 @@ async def claim_due(
         pace.bucket_seconds,
         actor,
         [new_id() for _ in range(limit)],
+        tests_only,
     )
 
 
@@ -268,11 +269,11 @@ async def past_validity(session: ReadSession, tenant_id: TenantId, now: dt.datet
 
 
 async def queued_before_switch(session: ReadSession, tenant_id: TenantId, limit: int) -> list[asyncpg.Record]:
-    """Return unsent messages of a tenant that may not send, or that were queued before its switch was last turned."""
+    """Return unsent messages of a tenant that may not send, or that were queued before its switch was last turned; tests mind a stop alone."""
     return await session.rows(
         """select m.* from message m join tenant t on t.tenant_id = m.tenant_id
             where m.tenant_id = $1 and m.state in ('ready', 'retry_wait')
-              and (not t.sending_enabled or t.stopped_at is not null or m.created_at < t.sending_changed_at)
+              and (t.stopped_at is not null or (m.kind <> 'test' and (not t.sending_enabled or m.created_at < t.sending_changed_at)))
             order by m.message_id limit $2""",
         tenant_id,
         limit,

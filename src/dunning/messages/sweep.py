@@ -12,9 +12,9 @@ from dunning.kit.clock import Clock, local_date
 from dunning.kit.database import Session
 from dunning.kit.ids import TenantId
 from dunning.messages import relay_store, store
-from dunning.messages.dispatch import change, own_relay, relay_of
+from dunning.messages.dispatch import WORKER, change, own_relay, relay_of, tell
 from dunning.messages.ports import Evidence, Ports
-from dunning.messages.rules import Event, next_look
+from dunning.messages.rules import COURTESY_HELD, Event, next_look
 from dunning.messages.store import Change
 from dunning.tenancy import service as tenancy
 
@@ -63,22 +63,42 @@ async def settle_lost(
 ) -> None:
     """Move messages by what was found about them; what is still unknown when the window is over is `held` for a person.
 
-    `looks_on` tells whether there is any source to look into again; without one a held message is not looked at by itself any more.
+    `looks_on` tells whether there is any source to look into again. A courtesy that nobody has decided about for 72 hours is closed as if sent,
+    which completes its step and is never proof; whatever else is held stays with the person.
     """
     tenant = await tenancy.tenant_of(session, tenant_id)
     clock = tenancy.clock_of(tenant)
+    left_at = evidence_window_seconds + COURTESY_HELD
+    unknown = []
     for row, evidence in looked:
         if evidence is not None:
             await _apply(session, clock, ports, row, evidence)
             continue
         age: float = row["age_seconds"]
         following = next_look(age) if looks_on else None
-        if row["state"] == "uncertain" and age >= evidence_window_seconds:
-            wait = None if following is None else following - age
+        given_up = row["state"] == "uncertain" and age >= evidence_window_seconds
+        stays_uncertain = row["state"] == "uncertain" and not given_up
+        next_ages = [at for at in (following, evidence_window_seconds if stays_uncertain else left_at) if at is not None and at > age]
+        wait = min(next_ages) - age if next_ages else None
+        if given_up:
             await change(session, clock, ports, Event.GIVEN_UP, [row], what=Change(reason="reply_lost", retry_in_seconds=wait))
-        else:
-            waits = [at - age for at in (following, evidence_window_seconds if row["state"] == "uncertain" else None) if at is not None]
-            await store.look_again(session, tenant_id, [row["message_id"]], [min(waits) if waits else None])
+            continue
+        if row["state"] == "held" and age >= left_at:
+            unknown.append(row)
+        await store.look_again(session, tenant_id, [row["message_id"]], [wait])
+    await _close_courtesies(session, clock, ports, unknown)
+
+
+async def _close_courtesies(session: Session, clock: Clock, ports: Ports, held: Sequence[asyncpg.Record]) -> None:
+    """Close those of some held messages that are courtesies, and let the collection go on as if they had been sent."""
+    if not held:
+        return
+    tenant_id: TenantId = held[0]["tenant_id"]
+    courtesies = await ports.courtesies(session, tenant_id, [row["message_id"] for row in held])
+    closing = [row for row in held if row["message_id"] in courtesies]
+    reason = "courtesy_held_72_hours"
+    closed = await change(session, clock, ports, Event.CLOSED, closing, what=Change(reason=reason, data={"decision": "treat_as_sent", "by": "policy"}))
+    await tell(session, clock, ports, closed, "closed_as_sent", reason=reason, actor=WORKER)
 
 
 async def _apply(session: Session, clock: Clock, ports: Ports, row: asyncpg.Record, evidence: Evidence) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Date, Index, Integer, LargeBinary, PrimaryKeyConstraint, Table, UniqueConstraint, text
+from sqlalchemy import Boolean, CheckConstraint, Column, Date, Index, Integer, LargeBinary, PrimaryKeyConstraint, Table, UniqueConstraint, text
 
 from dunning.kit.schema import (
     instant_column,
@@ -61,10 +61,11 @@ template_version = tenant_table(
 message = tenant_table(
     "message",
     uuid_column("message_id"),
+    text_column("kind", default="notice"),
     uuid_column("ledger_id"),
-    uuid_column("customer_id"),
-    uuid_column("action_id"),
-    uuid_column("claim_id"),
+    uuid_column("customer_id", null=True),
+    uuid_column("action_id", null=True),
+    uuid_column("claim_id", null=True),
     text_column("notice"),
     text_column("channel"),
     text_column("recipient_key"),
@@ -74,7 +75,7 @@ message = tenant_table(
     uuid_column("contact_id", null=True),
     text_column("language"),
     uuid_column("template_id"),
-    Column("template_version", Integer, nullable=False),
+    Column("template_version", Integer, nullable=True),
     text_column("content_mode"),
     text_column("header_message_id"),
     text_column("relay"),
@@ -122,6 +123,13 @@ message = tenant_table(
     refers_to("customer", "customer_id"),
     refers_to("action", "action_id"),
     refers_to("claim", "claim_id"),
+    one_of("kind", "notice", "test"),
+    # A test belongs to no customer, so that nothing that looks at a customer's messages ever counts it.
+    CheckConstraint(
+        "case when kind = 'test' then num_nonnulls(customer_id, action_id, claim_id) = 0"
+        " else num_nulls(customer_id, action_id, claim_id, template_version) = 0 end",
+        name="only_a_test_is_without_action",
+    ),
     one_of("state", *MESSAGE_STATES),
     one_of("delivery", "none", "delayed", "delivered", "failed"),
     one_of("channel", "email"),
@@ -138,6 +146,22 @@ message_address = tenant_table(
     text_column("to_name", null=True),
     text_column("subject", null=True),
     refers_to("message", "message_id"),
+    key=("message_id",),
+)
+
+test_message = tenant_table(
+    "test_message",
+    uuid_column("message_id"),
+    text_column("subject"),
+    text_column("body_text"),
+    text_column("body_html", null=True),
+    json_column("sender"),
+    text_column("asked_by"),
+    uuid_column("shown_customer_id", null=True),
+    uuid_column("shown_action_id", null=True),
+    refers_to("message", "message_id"),
+    refers_to("customer", "shown_customer_id", "customer_id"),
+    refers_to("action", "shown_action_id", "action_id"),
     key=("message_id",),
 )
 

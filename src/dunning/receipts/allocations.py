@@ -103,7 +103,7 @@ async def _parts(session: ReadSession, tenant_id: TenantId, receipt: Receipt, al
     parts = allot(receipt.customer_id, receipts.wanted_of(allocation, by_target), left)
     if isinstance(parts, Refused):
         msg = f"{parts.message}. Read the items again and allocate what is open."
-        raise OverAllocated(msg)
+        raise OverAllocated(msg, items=receipts.open_of(parts))
     return parts
 
 

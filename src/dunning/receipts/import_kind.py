@@ -8,6 +8,7 @@ from typing import Any
 from dunning.kit.clock import Clock
 from dunning.kit.database import Session
 from dunning.kit.ids import TenantId
+from dunning.ledger.connected import Name
 from dunning.ledger.import_files import KindOfRow
 from dunning.ledger.ledger_store import Ledger
 from dunning.ledger.outcomes import RowOutcome
@@ -21,6 +22,14 @@ async def _apply_receipts(session: Session, clock: Clock, *, tenant_id: TenantId
 
 def _amount_of(row: ReceiptRow) -> tuple[str, int]:
     return row.amount.currency, row.amount.minor
+
+
+def _names_of(row: ReceiptRow) -> list[Name]:
+    names = [Name("customer", row.customer_external_id), Name("receipt", row.external_id)]
+    for target in row.allocation if isinstance(row.allocation, list) else []:
+        by, called = target.key
+        names.append(Name("item_id" if by == "id" else "item" if by == "item" else "document", called))
+    return names
 
 
 _SAME = ("external_id", "customer_external_id", "received_on", "method", "reference", "final_on", "allocation")
@@ -40,4 +49,5 @@ RECEIPTS = KindOfRow(
     frozenset({"external_id", "customer_external_id", "amount", "currency", "received_on"}),
     _apply_receipts,
     _amount_of,
+    _names_of,
 )

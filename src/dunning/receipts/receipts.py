@@ -6,6 +6,7 @@ import datetime as dt
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from dunning.events import service as events
@@ -14,6 +15,7 @@ from dunning.kit.clock import Clock, local_date
 from dunning.kit.database import ReadSession, Session
 from dunning.kit.errors import Conflict, Malformed, NotFound
 from dunning.kit.ids import CustomerId, LedgerId, ReceiptId, TenantId, new_id
+from dunning.kit.money import format_minor
 from dunning.ledger import customer_store, entries, item_store, ledgers
 from dunning.ledger.customer_state import facts_changed, lock_customers
 from dunning.ledger.entries import NewEntry, OverAllocated
@@ -206,7 +208,20 @@ def _parts(row: ReceiptRow, customer_id: CustomerId | None, named: _Named, today
         if any(item.currency != currency for item in found):
             return rejected("allocation", f"{noun_of(target)} is not in {currency}: an item is settled in its own currency", OverAllocated)
     parts = allot(customer_id, wanted_of(row.allocation, named.by_target), named.left)
-    return rejected("allocation", parts.message, OverAllocated) if isinstance(parts, Refused) else parts
+    return rejected("allocation", parts.message, OverAllocated, {"items": open_of(parts)}) if isinstance(parts, Refused) else parts
+
+
+def open_of(refused: Refused) -> list[dict[str, Any]]:
+    """Return, for each item that has less open than was asked, how much it has."""
+    return [
+        {
+            "item_id": str(one.item_id),
+            "external_id": one.external_id,
+            "number": one.number,
+            "open": {"amount": format_minor(one.open_minor, one.currency), "currency": one.currency},
+        }
+        for one in refused.short
+    ]
 
 
 def noun_of(target: Target) -> str:

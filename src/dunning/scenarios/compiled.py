@@ -11,8 +11,11 @@ from dunning.scenarios.position import Calendar, Day, Id
 from dunning.scenarios.steps import (
     DUE_DATE_TRIGGERS,
     FACT_TRIGGERS,
+    NO_CONDITIONS,
     Amount,
+    Conditions,
     Grouping,
+    Ladder,
     LateEntry,
     Netting,
     ResetPolicy,
@@ -50,6 +53,10 @@ class CompiledStep:
     min_customer: Mapping[str, int]
     deadline_days: int | None
     show_not_due: bool
+    conditions: Conditions | None
+    """None: it asks nothing more of the customer."""
+    removed: bool
+    """Passed over, for one customer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +76,14 @@ class Compiled:
     nets: bool
     restarts: bool
     shifts: bool
+    leads: bool
+    """Whether the customer's oldest item leads the others."""
     spacing_days: int | None
     grace_days: int | None
     has_minimums: bool
+    has_conditions: bool
+    inserted: frozenset[str]
+    """Codes that only this customer's variant has."""
     repeats: bool
     starts: tuple[int, ...]
     """Unshifted day of each ladder step relative to the due date; empty where it depends on the due date."""
@@ -107,7 +119,7 @@ def compile_scenario(scenario: Scenario) -> Compiled:
     """Prepare one version of a scenario for planning; the result is immutable and may be shared."""
     steps = [_compile_step(scenario, step) for step in sorted(scenario.steps, key=lambda step: (step.rank, step.code))]
     ladder = tuple(step for step in steps if step.trigger not in FACT_TRIGGERS)
-    by_fact = tuple(step for step in steps if step.trigger in FACT_TRIGGERS)
+    by_fact = tuple(step for step in steps if step.trigger in FACT_TRIGGERS and not step.removed)
     starts: tuple[int, ...] = ()
     lasts: tuple[int, ...] = ()
     if not any(step.business_days or step.trigger is TriggerKind.END_OF_MONTH for step in ladder):
@@ -117,15 +129,18 @@ def compile_scenario(scenario: Scenario) -> Compiled:
         ladder=ladder,
         by_fact=by_fact,
         index_of=MappingProxyType({step.code: index for index, step in enumerate(ladder)}),
-        fact_codes=frozenset(step.code for step in by_fact),
+        fact_codes=frozenset(step.code for step in steps if step.trigger in FACT_TRIGGERS),
         matching_age=scenario.late_entry is LateEntry.MATCHING_AGE,
         by_document=scenario.grouping is Grouping.DOCUMENT,
         nets=scenario.netting is Netting.NET,
         restarts=scenario.reset_policy is ResetPolicy.RESTART,
         shifts=scenario.shift is Shift.FORWARD,
+        leads=scenario.ladder is Ladder.LEAD_ITEM,
         spacing_days=scenario.spacing_days,
         grace_days=scenario.grace_days,
         has_minimums=any(step.min_item or step.min_customer for step in steps),
+        has_conditions=any(step.conditions for step in steps),
+        inserted=frozenset(step.code for step in scenario.steps if step.inserted),
         repeats=any(step.repeat_every_days for step in ladder),
         starts=starts,
         lasts=lasts,
@@ -160,6 +175,8 @@ def _compile_step(scenario: Scenario, step: Step) -> CompiledStep:
         min_customer=_by_currency(scenario.min_customer, step.min_customer),
         deadline_days=step.deadline_days,
         show_not_due=step.show_not_due,
+        conditions=None if step.conditions == NO_CONDITIONS else step.conditions,
+        removed=step.removed,
     )
 
 
@@ -188,6 +205,8 @@ def _timeline(ladder: tuple[CompiledStep, ...], due_on: Day, calendar: Calendar)
                 last = days_after(due_on, step.until_days, step, calendar)
             if start < due_on:
                 last = min(last, due_on - 1)
+        if step.removed:
+            last = due_on - NEVER_ENDS
         starts.append(start - due_on)
         lasts.append(last - due_on)
         before, deadline_days = start, step.deadline_days or 0

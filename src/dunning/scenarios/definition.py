@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import cast
 
@@ -12,8 +13,10 @@ from dunning.scenarios.steps import (
     Amount,
     Audience,
     Channel,
+    Conditions,
     ContentMode,
     Grouping,
+    Ladder,
     LateEntry,
     Mode,
     Netting,
@@ -34,6 +37,9 @@ from dunning.scenarios.steps import (
 STEPS_MAX = 100
 RANK_MAX = 10_000
 REPEATS_MAX = 366
+SENDER_MAX = 200
+ADDRESS_MAX = 320
+ADDRESS = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
 
 
 class InvalidDefinition(ValueError):
@@ -55,7 +61,7 @@ def parse(content: object) -> Scenario:
     scenario = Scenario(
         code=reader.code("code"),
         name=reader.text("name", most=200),
-        steps=tuple(_parse_step(step) for step in reader.objects("steps")),
+        steps=tuple(_read_step(step) for step in reader.objects("steps")),
         late_entry=reader.choice("late_entry", LateEntry, LateEntry.FIRST_STEP),
         grouping=reader.choice("grouping", Grouping, Grouping.CUSTOMER),
         netting=reader.choice("netting", Netting, Netting.NET),
@@ -63,6 +69,7 @@ def parse(content: object) -> Scenario:
         grace_days=reader.integer("grace_days"),
         reset_policy=reader.choice("reset_policy", ResetPolicy, ResetPolicy.RESUME),
         shift=reader.choice("shift", Shift, Shift.NONE),
+        ladder=reader.choice("ladder", Ladder, Ladder.ITEM),
         min_item=reader.amounts("min_item"),
         min_customer=reader.amounts("min_customer"),
     )
@@ -85,13 +92,23 @@ def to_content(scenario: Scenario) -> dict[str, object]:
         "grace_days": scenario.grace_days,
         "reset_policy": scenario.reset_policy.value,
         "shift": scenario.shift.value,
+        "ladder": scenario.ladder.value,
         "min_item": _amounts(scenario.min_item),
         "min_customer": _amounts(scenario.min_customer),
-        "steps": [_step_content(step) for step in scenario.steps],
+        "steps": [step_content(step) for step in scenario.steps],
     }
 
 
-def _parse_step(reader: ContentReader) -> Step:
+def parse_step(content: object) -> Step:
+    """Read one step's content; raise InvalidDefinition naming every wrong place. `parse_step(step_content(step)) == step`."""
+    problems: list[Problem] = []
+    step = _read_step(ContentReader(content, "", problems))
+    if problems:
+        raise InvalidDefinition(problems)
+    return step
+
+
+def _read_step(reader: ContentReader) -> Step:
     step = Step(
         rank=reader.required_integer("rank", most=RANK_MAX),
         code=reader.code("code"),
@@ -111,6 +128,7 @@ def _parse_step(reader: ContentReader) -> Step:
         notices=tuple(_parse_notice(notice) for notice in reader.objects("notices")),
         operations=tuple(_parse_operation(operation) for operation in reader.objects("operations")),
         task=_parse_task(reader.part("task")) if reader.take("task") is not None else None,
+        conditions=_parse_conditions(reader.part("conditions")) if reader.take("conditions") is not None else Conditions(),
     )
     reader.close()
     return step
@@ -143,9 +161,16 @@ def _parse_notice(reader: ContentReader) -> Notice:
         primary=reader.flag("primary", default=True),
         copy_roles=reader.codes("copy_roles"),
         fallback=reader.choices("fallback", Channel),
+        sender_name=reader.text("sender_name", most=SENDER_MAX) if reader.take("sender_name") is not None else None,
+        reply_to=reader.text("reply_to", most=ADDRESS_MAX) if reader.take("reply_to") is not None else None,
+        template_when_covered=reader.code("template_when_covered") if reader.take("template_when_covered") is not None else None,
     )
     if not notice.to_roles:
         reader.problem("to_roles", "expected at least one role, such as dunning or billing")
+    if notice.reply_to is not None and ADDRESS.fullmatch(notice.reply_to) is None:
+        reader.problem("reply_to", "expected an e-mail address")
+    if not notice.primary and (notice.sender_name or notice.reply_to):
+        reader.problem("sender_name", "all notices of a step have one sender: state it on the primary one")
     reader.close()
     return notice
 
@@ -166,6 +191,17 @@ def _parse_task(reader: ContentReader) -> Task:
     task = Task(kind=reader.choice("kind", TaskKind), text=reader.text("text"))
     reader.close()
     return task
+
+
+def _parse_conditions(reader: ContentReader) -> Conditions:
+    conditions = Conditions(
+        min_overdue_items=reader.integer("min_overdue_items", least=1),
+        min_oldest_days=reader.integer("min_oldest_days", least=1),
+        tags_any=reader.codes("tags_any"),
+        tags_none=reader.codes("tags_none"),
+    )
+    reader.close()
+    return conditions
 
 
 def _parse_consequence(reader: ContentReader) -> str | Mapping[str, str] | None:
@@ -195,7 +231,8 @@ def _check_steps(steps: tuple[Step, ...], problems: list[Problem]) -> None:
                 problems.append(Problem(f"steps[{index}].notices[{position}].code", f"{name} is used twice in this step"))
 
 
-def _step_content(step: Step) -> dict[str, object]:
+def step_content(step: Step) -> dict[str, object]:
+    """Write one step as JSON-able content with every key."""
     consequence = step.consequence
     return {
         "rank": step.rank,
@@ -225,15 +262,24 @@ def _step_content(step: Step) -> dict[str, object]:
                 "to_roles": list(notice.to_roles),
                 "audience": notice.audience.value,
                 "template": notice.template,
+                "template_when_covered": notice.template_when_covered,
                 "content_mode": notice.content_mode.value,
                 "primary": notice.primary,
                 "copy_roles": list(notice.copy_roles),
                 "fallback": [channel.value for channel in notice.fallback],
+                "sender_name": notice.sender_name,
+                "reply_to": notice.reply_to,
             }
             for notice in step.notices
         ],
         "operations": [{"kind": operation.kind.value, "when": operation.when.value, "params": dict(operation.params)} for operation in step.operations],
         "task": None if step.task is None else {"kind": step.task.kind.value, "text": step.task.text},
+        "conditions": {
+            "min_overdue_items": step.conditions.min_overdue_items,
+            "min_oldest_days": step.conditions.min_oldest_days,
+            "tags_any": list(step.conditions.tags_any),
+            "tags_none": list(step.conditions.tags_none),
+        },
     }
 
 

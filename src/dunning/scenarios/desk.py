@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from dunning.scenarios.compiled import Compiled, Scenarios
-from dunning.scenarios.grouping import Ready, Shown, actions_of, day_key, reaching_customer_minimum, reaching_item_minimum
-from dunning.scenarios.ladder import Case, added_later, boundaries_after, candidate_on, case_of, first_day_of, passed_steps
+from dunning.scenarios.grouping import Ready, Shown, actions_of, day_key, reaching_customer_minimum, reaching_item_minimum, unmet_condition
+from dunning.scenarios.ladder import Candidate, Case, added_later, boundaries_after, candidate_on, case_of, first_day_of, passed_steps
 from dunning.scenarios.netting import age_of, net_amounts
 from dunning.scenarios.position import (
     COMPLETED,
@@ -61,6 +61,7 @@ class Desk:
     __slots__ = (
         "amounts",
         "blocked",
+        "budget_until",
         "cases",
         "credits",
         "debits",
@@ -92,6 +93,7 @@ class Desk:
                 rows.append(row)
             if contact and completed_on > self.last_contact and state == COMPLETED:
                 self.last_contact = completed_on
+        self.budget_until = _budget_until(position, self.rows) if position.defaults.contact_budget is not None else 0
         self.facts: dict[Id, list[Fact]] = {}
         for fact in position.facts:
             self.facts.setdefault(fact.item_id, []).append(fact)
@@ -150,7 +152,7 @@ class Desk:
         if candidate.own_day > today:
             code = Reason.NOT_YET
         elif spaced_until > today:
-            code = Reason.SPACING
+            code = Reason.CONTACT_BUDGET if self.budget_until == spaced_until else Reason.SPACING
         elif compiled.shifts and self.position.calendar.is_closed(today):
             code = Reason.CLOSED_DAY
         else:
@@ -161,6 +163,41 @@ class Desk:
             (code,),
             first_day_of(case, today, candidate) if spaced_until <= today else first_day_of(case, spaced_until),
         )
+
+    def follow_leads(self) -> None:
+        """In scenarios with a lead item let the other overdue items take its step with it, and wait with it."""
+        leads: dict[Id, Case] = {}
+        for item in self.debits:
+            if item.scenario_id is not None and item.scenario_id not in leads and item.due_on < self.today and self._stands(item):
+                case = self.cases[item.id]
+                if case.compiled.leads:
+                    leads[item.scenario_id] = case
+        if not leads:
+            return
+        ready = {row.case.item.id: row for row in self.ready}
+        kept = []
+        for item in self.debits:
+            lead = None if item.scenario_id is None else leads.get(item.scenario_id)
+            own = ready.get(item.id)
+            if lead is None or lead.item.id == item.id or item.due_on >= self.today or not self._stands(item):
+                if own is not None:
+                    kept.append(own)
+                continue
+            led = _led(self.cases[item.id], ready.get(lead.item.id), self.amounts[item.id], self.today)
+            if led is not None:
+                self.blocked.pop(item.id, None)
+                kept.append(led)
+            else:
+                waiting = self.blocked.get(lead.item.id)
+                self.blocked[item.id] = (Reason.FOLLOWS_LEAD,), self.today + 1 if waiting is None else waiting[1]
+        self.ready = kept
+
+    def _stands(self, item: Item) -> bool:
+        """Tell whether nothing but days keeps an item from having a candidate."""
+        if item.id not in self.cases or item.pending_action or not self.amounts.get(item.id):
+            return False
+        codes = self.blocked.get(item.id, ((), 0))[0]
+        return Reason.HELD not in codes
 
     def use_up_the_day(self) -> None:
         """Let automatic rows wait whose action of today exists already."""
@@ -174,6 +211,30 @@ class Desk:
             else:
                 left.append(row)
         self.ready = left
+
+    def test_conditions(self) -> None:
+        """Let rows wait whose step asks for something of the customer that does not hold."""
+        if not any(row.case.compiled.has_conditions for row in self.ready):
+            return
+        kept: list[Ready] = []
+        unmet: list[Ready] = []
+        for row in self.ready:
+            holds = unmet_condition(row, self.shown, self.position.tags, self.today) is None
+            (kept if holds else unmet).append(row)
+        for row in unmet:
+            self.blocked[row.case.item.id] = (Reason.CONDITION_NOT_MET,), self._condition_may_hold_on(row)
+        self.ready = kept
+
+    def _condition_may_hold_on(self, row: Ready) -> Day:
+        """Return the next day on which the row's own step or the items that its condition reads may change; 0: none."""
+        days = boundaries_after(row.case, self.today)
+        conditions = row.candidate.step.conditions
+        older = (conditions.min_oldest_days or 0) if conditions is not None else 0
+        for item in self.debits:
+            if item.scenario_id == row.case.item.scenario_id:
+                days += [item.due_on + 1, item.due_on + older, held_until(item) + 1, self.blocked.get(item.id, ((), 0))[1]]
+        first_day = min([day for day in days if self.today < day <= NO_END], default=0)
+        return self.position.calendar.open_from(first_day) if first_day and row.case.compiled.shifts else first_day
 
     def test_minimums(self) -> None:
         """Let rows wait that do not reach their minimum amounts."""
@@ -232,11 +293,34 @@ class Desk:
         return tuple(skips)
 
     def _spaced_until(self, compiled: Compiled) -> Day:
-        """Return the first day that the spacing of a scenario leaves free; 0: it asks for none."""
+        """Return the first day that the spacing of a scenario and the customer's contact budget leave free; 0: they ask for none."""
         days = compiled.spacing_days
         if days is None:
             days = self.position.defaults.spacing_days
-        return self.last_contact + days if days and self.last_contact else 0
+        spaced_until = self.last_contact + days if days and self.last_contact else 0
+        return max(spaced_until, self.budget_until)
+
+
+def _led(case: Case, lead: Ready | None, amount_minor: int, today: Day) -> Ready | None:
+    """Return an item as it takes the step of its lead today; None where the lead waits, repeats, or the item has been there."""
+    if lead is None or lead.candidate.place < 0 or lead.candidate.repeat_no:
+        return None
+    place = lead.candidate.place
+    if case.item.version != lead.case.item.version or case.standing.place >= place or case.standing.item_on >= today:
+        return None
+    return Ready(case, Candidate(lead.candidate.step, place, 0, lead.candidate.own_day, 0), amount_minor, lead.earliest_on)
+
+
+def _budget_until(position: Position, rows: Mapping[Id, Sequence[Progress]]) -> Day:
+    """Return the first day on which one more contact stays within the budget; 0: any.
+
+    A day known only from progress, as of imported items, counts as one contact.
+    """
+    budget, window = position.defaults.contact_budget or 0, position.defaults.contact_budget_days
+    known = set(position.contacts)
+    elsewhere = {row.completed_on for of_item in rows.values() for row in of_item if row.contact and row.state == COMPLETED} - known
+    days = sorted([*position.contacts, *elsewhere], reverse=True)
+    return 0 if len(days) < budget else days[budget - 1] + window
 
 
 def _blockers(item: Item, until: Day, today: Day, *, covered: bool) -> tuple[Reason, ...]:

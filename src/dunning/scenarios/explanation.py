@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeAlias
 
 from dunning.scenarios.compiled import NEVER_ENDS, Scenarios, days_after
 from dunning.scenarios.desk import NO_END, Desk, held_until
-from dunning.scenarios.grouping import Ready
+from dunning.scenarios.grouping import Ready, unmet_condition
 from dunning.scenarios.ladder import (
     Candidate,
     Case,
@@ -82,8 +82,10 @@ def explain(position: Position, scenarios: Scenarios, today: Day, item_id: Id) -
     """
     desk = Desk(position, scenarios, today)
     desk.sort_items()
+    desk.follow_leads()
     free = {row.case.item.id: row for row in desk.ready}
     desk.use_up_the_day()
+    desk.test_conditions()
     desk.test_minimums()
     plan = desk.close()
     item = next((one for one in desk.debits if one.id == item_id), None)
@@ -99,10 +101,17 @@ def explain(position: Position, scenarios: Scenarios, today: Day, item_id: Id) -
         item, compiled, *history, scenarios=scenarios, grace_days=position.defaults.grace_days, calendar=position.calendar
     )
     candidate = candidate_on(case, today)
+    row = free.get(item_id)
+    led = row is not None and row.candidate != candidate
+    if row is not None:
+        candidate = row.candidate
     last = case.standing.last
     conditions = _facts_about(desk, case)
+    if compiled.leads:
+        conditions.append(Condition("lead_item", {"moves_with_lead": led}, blocked.first_day, Reason.FOLLOWS_LEAD not in blocked.codes))
     if candidate is not None:
-        conditions += own_conditions(case, candidate, history, today)
+        # An item that moves with its lead does so on the lead's day, whatever its own.
+        conditions += [] if led else own_conditions(case, candidate, history, today)
         conditions += _customer_conditions(desk, case, candidate, free.get(item_id))
     return Explanation(
         item_id,
@@ -189,12 +198,19 @@ def _facts_about(desk: Desk, case: Case) -> list[Condition]:
 def _customer_conditions(desk: Desk, case: Case, candidate: Candidate, ready: Ready | None) -> list[Condition]:
     """Return what depends on the customer's other items, contacts and calendar."""
     item, compiled, today, position = case.item, case.compiled, desk.today, desk.position
-    found = []
+    found: list[Condition] = []
+    inputs: dict[str, Value]
     days = position.defaults.spacing_days if compiled.spacing_days is None else compiled.spacing_days
     if desk.last_contact and days:
         day = desk.last_contact + days
-        inputs: dict[str, Value] = {"last_contact_on": desk.last_contact, "spacing_days": days}
+        inputs = {"last_contact_on": desk.last_contact, "spacing_days": days}
         found.append(Condition("spacing", inputs, day, day <= today))
+    if position.defaults.contact_budget is not None:
+        inputs = {"contact_budget": position.defaults.contact_budget, "contact_budget_days": position.defaults.contact_budget_days}
+        found.append(Condition("contact_budget", inputs, desk.budget_until or None, desk.budget_until <= today))
+    if candidate.step.conditions is not None and ready is not None:
+        unmet = unmet_condition(ready, desk.shown, position.tags, today)
+        found.append(Condition("conditions", {"unmet": unmet}, None, unmet is None))
     if compiled.shifts:
         day = position.calendar.open_from(today)
         found.append(Condition("business_day", {"closed": day > today}, day, day == today))
@@ -230,6 +246,9 @@ _CHANGES = {
     Reason.HELD: "Release the hold.",
     Reason.COVERED_BY_CREDIT: "Use the customer's credit for something else, or allocate it to this item.",
     Reason.BELOW_MINIMUM: "More must be owed, or the minimum amount lowered.",
+    Reason.CONDITION_NOT_MET: "The step's condition must hold: more overdue items, an older one, or another tag of the customer.",
+    Reason.CONTACT_BUDGET: "The customer has been contacted as often as the ledger allows; an earlier contact must leave the window.",
+    Reason.FOLLOWS_LEAD: "The customer's oldest item of this scenario leads: the others move with it.",
     Reason.SPACING: "The days between two contacts of the customer must have gone by.",
     Reason.ALREADY_TODAY: "The customer was reminded today; the next day is free.",
     Reason.CLOSED_DAY: "The calendar's next open day must come.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from dunning.scenarios.ladder import Candidate, Case
@@ -69,6 +69,23 @@ def reaching_customer_minimum(ready: Sequence[Ready], shown: Mapping[Id, Sequenc
         if len(reached) == len(rows_left):
             return reached
         rows_left = reached
+
+
+def unmet_condition(row: Ready, shown: Mapping[Id, Sequence[Shown]], tags: Collection[str], today: Day) -> str | None:
+    """Return the name of the first condition of a row's step that does not hold of the customer; None: all hold."""
+    conditions = row.candidate.step.conditions
+    if conditions is None:
+        return None
+    if conditions.tags_any and not any(tag in tags for tag in conditions.tags_any):
+        return "tags_any"
+    if any(tag in tags for tag in conditions.tags_none):
+        return "tags_none"
+    overdue = [beside.item.due_on for beside in shown.get(_scenario_of(row.case.item), ()) if beside.overdue]
+    if conditions.min_overdue_items is not None and len(overdue) < conditions.min_overdue_items:
+        return "min_overdue_items"
+    if conditions.min_oldest_days is not None and today - min(overdue, default=today) < conditions.min_oldest_days:
+        return "min_oldest_days"
+    return None
 
 
 def minimum(row: Ready, of_step: Mapping[str, int], of_ledger: Mapping[str, int]) -> int:

@@ -150,15 +150,18 @@ def candidate_on(case: Case, day: Day) -> Candidate | None:
 
 def own_day_of(case: Case, index: int) -> Day:
     """Return the latest of the own conditions of a ladder step above the item's place."""
-    standing, step = case.standing, case.compiled.ladder[index]
-    day = _not_before_grace_and_delivery(case, step, trigger_day_of(case, index))
+    item, compiled, standing, starts, _, _, grace_days, _ = case
+    step = compiled.ladder[index]
+    day = item.due_on + starts[index] if step.windowed else trigger_day_of(case, index)
+    if step.grace_days is not None or grace_days is not None or step.min_days_after_delivery is not None:
+        day = _not_before_grace_and_delivery(case, step, day)
     item_on = standing.item_on
     if item_on:
         if step.min_days_between_steps is not None:
             earliest = item_on + step.min_days_between_steps
         else:
             base = max(standing.base, standing.fact_on)
-            earliest = base + default_distance(standing, case.starts, index) if base else 0
+            earliest = base + default_distance(standing, starts, index) if base else 0
         day = max(day, earliest)
         if item_on >= day:
             day = item_on + 1
@@ -233,7 +236,9 @@ def passed_steps(case: Case, candidate: Candidate, day: Day) -> list[tuple[str, 
     passed = []
     for index in range(case.standing.place + 1, candidate.place):
         step = case.compiled.ladder[index]
-        if case.lasts[index] < age:
+        if step.removed:
+            reason = SkipReason.REMOVED
+        elif case.lasts[index] < age:
             reason = SkipReason.WINDOW_PASSED
         elif step.trigger is DEADLINE_PASSED and case.item.deadline_on is None:
             reason = SkipReason.NO_FACT
@@ -247,14 +252,15 @@ def added_later(case: Case, rows: Sequence[Progress], scenarios: Scenarios) -> l
     """Return the codes of steps below the item's place that a newer version brought."""
     item, compiled, standing = case.item, case.compiled, case.standing
     current = (item.scenario_id, item.version)
-    if standing.place < 1 or all((row.scenario_id, row.version) == current for row in rows):
+    if standing.place < 1 or (not compiled.inserted and all((row.scenario_id, row.version) == current for row in rows)):
         return []
     chain = [row for row in rows if row.episode == item.episode or (not compiled.restarts and row.episode < item.episode)]
     known = {row.step_code for row in chain}
     return [
         compiled.ladder[index].code
         for index in range(standing.place)
-        if compiled.ladder[index].code not in known and any(_was_not_below(compiled.ladder[index].code, index, row, compiled, scenarios) for row in chain)
+        if (code := compiled.ladder[index].code) not in known
+        and (code in compiled.inserted or any(_was_not_below(code, index, row, compiled, scenarios) for row in chain))
     ]
 
 

@@ -38,6 +38,8 @@ INTERNAL_ROLES = frozenset({"account_manager", "collector", "collections_manager
 
 RELEASES = frozenset({"settled", "overdue_settled", "by_hand"})
 """What may lift an account block, as `release_when` of the operation."""
+DEGREES = ("no_changes", "no_new_orders", "no_deliveries", "full")
+"""How far an account block goes, as `degree` of the operation; the strictest where it is left out."""
 
 _SAMPLE_DUE_ON = date(2026, 1, 31).toordinal()
 """The end of a month: the day on which an end-of-month step comes soonest."""
@@ -103,7 +105,10 @@ def lint(scenario: Scenario, templates: Mapping[str, TemplateFacts], languages: 
     for index, step in enumerate(scenario.steps):
         for position, notice in enumerate(step.notices):
             path = f"steps[{index}].notices[{position}]"
-            findings += _check_template(step, notice, path, templates.get(notice.template), languages)
+            findings += _check_template(step, notice, f"{path}.template", notice.template, templates.get(notice.template), languages)
+            if notice.template_when_covered is not None:
+                covered = notice.template_when_covered
+                findings += _check_template(step, notice, f"{path}.template_when_covered", covered, templates.get(covered), languages)
     return sorted(findings, key=lambda finding: finding.severity is not Severity.ERROR)
 
 
@@ -115,9 +120,7 @@ def _warning(code: str, path: str, message: str) -> Finding:
     return Finding(Severity.WARNING, code, path, message)
 
 
-def _check_template(step: Step, notice: Notice, path: str, facts: TemplateFacts | None, languages: Collection[str]) -> Iterator[Finding]:
-    path = f"{path}.template"
-    name = notice.template
+def _check_template(step: Step, notice: Notice, path: str, name: str, facts: TemplateFacts | None, languages: Collection[str]) -> Iterator[Finding]:
     if facts is None:
         yield _error("missing_template", path, f"There is no published template {name}. Publish it, or name another.")
         return
@@ -275,6 +278,12 @@ def _blocks(scenario: Scenario) -> Iterator[Finding]:
         for position, operation in enumerate(step.operations):
             if operation.kind is not OperationKind.BLOCK_ACCOUNT or operation.params.get("manual") is True:
                 continue
+            if operation.params.get("degree", DEGREES[-1]) not in DEGREES:
+                yield _error(
+                    "unknown_degree",
+                    f"steps[{index}].operations[{position}].params.degree",
+                    f"Step {step.code} blocks the account in a degree that nobody knows. Set degree to one of {', '.join(DEGREES)}.",
+                )
             if operation.params.get("release_when") not in RELEASES:
                 yield _error(
                     "block_without_release",

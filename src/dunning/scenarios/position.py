@@ -34,7 +34,10 @@ class Reason(StrEnum):
     HELD = "HELD"
     COVERED_BY_CREDIT = "COVERED_BY_CREDIT"
     BELOW_MINIMUM = "BELOW_MINIMUM"
+    CONDITION_NOT_MET = "CONDITION_NOT_MET"
     SPACING = "SPACING"
+    CONTACT_BUDGET = "CONTACT_BUDGET"
+    FOLLOWS_LEAD = "FOLLOWS_LEAD"
     ALREADY_TODAY = "ALREADY_TODAY"
     CLOSED_DAY = "CLOSED_DAY"
     NOT_YET = "NOT_YET"
@@ -51,6 +54,7 @@ class SkipReason(StrEnum):
     NO_FACT = "no_fact"
     IMPORTED = "imported"
     BY_HAND = "by_hand"
+    REMOVED = "removed"
 
 
 class Item(NamedTuple):
@@ -177,6 +181,9 @@ class Defaults(NamedTuple):
     grace_days: int | None = None
     min_item: Mapping[str, int] = NO_MINIMUM
     min_customer: Mapping[str, int] = NO_MINIMUM
+    contact_budget: int | None = None
+    """Contacts that the customer may have within `contact_budget_days`; None: any number."""
+    contact_budget_days: int = 0
 
 
 class Position(NamedTuple):
@@ -185,12 +192,16 @@ class Position(NamedTuple):
     items: tuple[Item, ...]
     progress: tuple[Progress, ...] = ()
     contacts: tuple[Day, ...] = ()
-    """Days on which the customer was contacted, and the planned days of committed and waiting actions."""
+    """Days on which the customer was contacted, one for each contact, and the planned days of committed and waiting actions."""
     facts: tuple[Fact, ...] = ()
     already_today: frozenset[Sent] = frozenset()
     """Live automatic actions, each with its day; other days' entries are harmless."""
     calendar: Calendar = Calendar()
     defaults: Defaults = Defaults()
+    tags: frozenset[str] = frozenset()
+    """What the company calls this customer; conditions of steps ask for them."""
+    overrides: tuple[tuple[Id, str, str, str], ...] = ()
+    """The customer's own steps as scenario, kind, step code and content. They are in the scenarios that the rules are given; here they are known by."""
 
 
 class Row(NamedTuple):

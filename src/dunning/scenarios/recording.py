@@ -27,7 +27,7 @@ def record(position: Position, plan: Plan, scenarios: Scenarios, today: Day) -> 
     return position._replace(
         items=tuple(item._replace(deadline_on=deadlines[item.id]) if item.id in deadlines else item for item in position.items),
         progress=(*position.progress, *rows),
-        contacts=(*position.contacts, today),
+        contacts=(*position.contacts, *[today for action in plan.actions if action.kind != StepKind.OPERATIONS]),
         already_today=position.already_today.union(sent),
     )
 

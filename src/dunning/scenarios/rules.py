@@ -74,7 +74,9 @@ def plan(position: Position, scenarios: Scenarios, today: Day) -> Plan:
     """
     desk = Desk(position, scenarios, today)
     desk.sort_items()
+    desk.follow_leads()
     desk.use_up_the_day()
+    desk.test_conditions()
     desk.test_minimums()
     return desk.close()
 

@@ -277,7 +277,7 @@ def _found(row: asyncpg.Record | None, noun: str = "scenario") -> asyncpg.Record
 
 
 def _template_codes(scenario: Scenario) -> list[str]:
-    return sorted({notice.template for step in scenario.steps for notice in step.notices})
+    return sorted({code for step in scenario.steps for notice in step.notices for code in notice.templates})
 
 
 async def _record(session: Session, clock: Clock, tenant_id: TenantId, actor: str, kind: str, scenario_id: ScenarioId, data: Mapping[str, Any]) -> None:

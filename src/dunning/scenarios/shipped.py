@@ -107,7 +107,13 @@ _CLAIMS: dict[str, object] = {
             copy_roles=("account_manager",),
             deadline_days=7,
             consequence=_BLOCK,
-            operations=[_by_hand("block_account", "completed", "Block the account for new orders; release it when the debt is settled.")],
+            operations=[
+                {
+                    "kind": "block_account",
+                    "when": "completed",
+                    "params": {"degree": "no_new_orders", "reason": "Last notice without payment", "release_when": "settled"},
+                }
+            ],
         ),
     ],
 }

@@ -1,14 +1,16 @@
 """Positions and plans as canonical bytes: stored with a run, hashed, and read back to plan the same again.
 
-Canonical is compact JSON with sorted keys, in which rows that have no order of their own are sorted.
+Canonical is compact JSON with sorted keys, in which rows that have no order of their own are sorted. Each snapshot is written by one call of the
+encoder: thousands are made in a run.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Mapping
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from dunning.scenarios.compiled import Scenarios
@@ -48,36 +50,42 @@ class UnknownFormat(ValueError):
 
 def inputs_of(position: Position, scenarios: Scenarios, today: Day) -> Inputs:
     """Gather what `plan` is given, with the versions that the position refers to."""
-    named = {(item.scenario_id, item.version) for item in position.items if item.scenario_id is not None}
-    named |= {(row.scenario_id, row.version) for row in position.progress}
+    named = set(map(_VERSION_OF_ITEM, position.items))
+    named.update(map(_VERSION_OF_PROGRESS, position.progress))
     return Inputs(position, tuple(sorted(named & scenarios.keys(), key=_text)), today)
 
 
 def encode_inputs(inputs: Inputs) -> bytes:
     """Write inputs as canonical bytes: the same for every order of items, credits, contacts, facts and history rows."""
     position, defaults = inputs.position, inputs.position.defaults
-    written = {
-        "already_today": _sorted(position.already_today),
-        "contacts": _text(sorted(position.contacts)),
-        "facts": _sorted(position.facts),
-        "format": str(FORMAT),
-        "grace_days": _text(defaults.grace_days),
-        "items": _sorted(position.items),
-        "min_customer": _text(dict(defaults.min_customer)),
-        "min_item": _text(dict(defaults.min_item)),
-        "progress": _sorted(position.progress),
-        "spacing_days": str(defaults.spacing_days),
-        "today": str(inputs.today),
-        "versions": _sorted(inputs.versions),
-    }
-    written["closed_weekdays"], written["holidays"] = _closed(position.calendar)
-    return ("{" + ",".join([f'"{name}":{written[name]}' for name in sorted(written)]) + "}").encode()
+    closed_weekdays, holidays = _closed(position.calendar)
+    return _bytes(
+        {
+            "already_today": sorted(position.already_today, key=_IN_ORDER),
+            "closed_weekdays": closed_weekdays,
+            "contact_budget": [defaults.contact_budget, defaults.contact_budget_days],
+            "contacts": sorted(position.contacts),
+            "facts": sorted(position.facts, key=_IN_ORDER),
+            "format": FORMAT,
+            "grace_days": defaults.grace_days,
+            "holidays": holidays,
+            "items": sorted(position.items, key=_id_text),
+            "min_customer": dict(defaults.min_customer),
+            "min_item": dict(defaults.min_item),
+            "overrides": sorted(position.overrides),
+            "progress": sorted(position.progress, key=_IN_ORDER),
+            "spacing_days": defaults.spacing_days,
+            "tags": sorted(position.tags),
+            "today": inputs.today,
+            "versions": inputs.versions,
+        }
+    )
 
 
 @lru_cache(maxsize=64)
-def _closed(calendar: Calendar) -> tuple[str, str]:
-    """Return the written weekdays and holidays of a calendar, which thousands of customers share."""
-    return _text(sorted(calendar.closed_weekdays)), _text(sorted(calendar.holidays))
+def _closed(calendar: Calendar) -> tuple[list[int], list[Day]]:
+    """Return the sorted weekdays and holidays of a calendar, which thousands of customers share."""
+    return sorted(calendar.closed_weekdays), sorted(calendar.holidays)
 
 
 def decode_inputs(data: bytes) -> Inputs:
@@ -90,7 +98,9 @@ def decode_inputs(data: bytes) -> Inputs:
         facts=tuple(Fact._make(row) for row in content["facts"]),
         already_today=frozenset(Sent._make(row) for row in content["already_today"]),
         calendar=Calendar(frozenset(content["closed_weekdays"]), frozenset(content["holidays"])),
-        defaults=Defaults(content["spacing_days"], content["grace_days"], content["min_item"], content["min_customer"]),
+        defaults=Defaults(content["spacing_days"], content["grace_days"], content["min_item"], content["min_customer"], *content["contact_budget"]),
+        tags=frozenset(content["tags"]),
+        overrides=tuple((scenario_id, kind, code, text) for scenario_id, kind, code, text in content["overrides"]),
     )
     return Inputs(position, tuple((scenario_id, version) for scenario_id, version in content["versions"]), content["today"])
 
@@ -108,9 +118,18 @@ def encode_plan(plan: Plan) -> bytes:
     )
 
 
-def decode_plan(data: bytes) -> Plan:
+def plan_content_bytes(content: Mapping[str, Any]) -> bytes:
+    """Write what JSON readers made of an encoded plan as the bytes it was: `plan_content_bytes(json.loads(data)) == data`."""
+    return _bytes(content)
+
+
+def decode_plan(data: bytes | str) -> Plan:
     """Read what `encode_plan` wrote: `decode_plan(encode_plan(plan)) == plan`. Raises UnknownFormat for anything else."""
-    content = _content(data)
+    return plan_of(_content(data))
+
+
+def plan_of(content: Mapping[str, Any]) -> Plan:
+    """Read what JSON readers made of an encoded plan."""
     return Plan(
         actions=tuple(_action(row) for row in content["actions"]),
         skips=tuple(Skip._make([*row[:-1], SkipReason(row[-1])]) for row in content["skips"]),
@@ -140,7 +159,7 @@ def _action(row: list[Any]) -> Action:
     )
 
 
-def _content(data: bytes) -> dict[str, Any]:
+def _content(data: bytes | str) -> dict[str, Any]:
     try:
         content = json.loads(data)
     except ValueError as error:
@@ -157,7 +176,11 @@ def _bytes(content: object) -> bytes:
 
 _text = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 
+_VERSION_OF_ITEM = itemgetter(Item._fields.index("scenario_id"), Item._fields.index("version"))
+_VERSION_OF_PROGRESS = itemgetter(Progress._fields.index("scenario_id"), Progress._fields.index("version"))
+_IN_ORDER = tuple.__repr__
+"""Sorts rows that have no order of their own, whatever they hold: numbers and nothing cannot be compared, what is written of them can."""
 
-def _sorted(rows: Iterable[object]) -> str:
-    """Write rows that have no order of their own; each is written once, to be compared and to stand in the list."""
-    return "[" + ",".join(sorted(map(_text, rows))) + "]"
+
+def _id_text(item: Item) -> str:
+    return str(item.id)

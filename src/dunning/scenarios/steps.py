@@ -64,6 +64,13 @@ class Netting(StrEnum):
     SHOW = "show"
 
 
+class Ladder(StrEnum):
+    """Name whose place on the ladder counts: each item's own, or that of the customer's oldest one."""
+
+    ITEM = "item"
+    LEAD_ITEM = "lead_item"
+
+
 class ResetPolicy(StrEnum):
     """Name where a reopened item goes on."""
 
@@ -170,6 +177,21 @@ class Notice:
     primary: bool = True
     copy_roles: tuple[str, ...] = ()
     fallback: tuple[Channel, ...] = ()
+    sender_name: str | None = None
+    """Who writes, instead of the ledger's sender: a step may be signed by somebody higher up."""
+    reply_to: str | None = None
+    """Where answers to it go, instead of the ledger's address."""
+    template_when_covered: str | None = None
+    """The template for customers with active insurance cover; None: the same as for all."""
+
+    @property
+    def templates(self) -> tuple[str, ...]:
+        """The codes of all templates it may be written with."""
+        return (self.template,) if self.template_when_covered is None else (self.template, self.template_when_covered)
+
+    def template_for(self, *, covered: bool) -> str:
+        """Return the code of the template for a customer, by whether an insurer covers it."""
+        return self.template if self.template_when_covered is None or not covered else self.template_when_covered
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +209,23 @@ class Task:
 
     kind: TaskKind
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """Say what else must hold of the customer before a step comes.
+
+    Counts and ages are those of the overdue items of the scenario that may be shown; tags are the customer's.
+    """
+
+    min_overdue_items: int | None = None
+    min_oldest_days: int | None = None
+    """Days by which the oldest of them is overdue."""
+    tags_any: tuple[str, ...] = ()
+    tags_none: tuple[str, ...] = ()
+
+
+NO_CONDITIONS = Conditions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +250,11 @@ class Step:
     notices: tuple[Notice, ...] = ()
     operations: tuple[Operation, ...] = ()
     task: Task | None = None
+    conditions: Conditions = NO_CONDITIONS
+    removed: bool = False
+    """Taken out for one customer: it keeps its place and is passed over."""
+    inserted: bool = False
+    """Put in for one customer: the scenario does not have it."""
 
     @property
     def kind(self) -> StepKind:
@@ -218,6 +262,11 @@ class Step:
         if self.notices:
             return StepKind.NOTICE
         return StepKind.TASK if self.task is not None else StepKind.OPERATIONS
+
+    @property
+    def is_courtesy(self) -> bool:
+        """Tell whether it comes before the due date: its notices are a service, and their readers may opt out of them."""
+        return self.trigger.kind is TriggerKind.DUE_DATE and self.trigger.offset_days < 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,5 +286,6 @@ class Scenario:
     grace_days: int | None = None
     reset_policy: ResetPolicy = ResetPolicy.RESUME
     shift: Shift = Shift.NONE
+    ladder: Ladder = Ladder.ITEM
     min_item: tuple[Amount, ...] = ()
     min_customer: tuple[Amount, ...] = ()

@@ -1,8 +1,9 @@
-"""API keys as text, and what a scope allows."""
+"""API keys as text, what a scope allows, and what people may do and see by their role."""
 
 from __future__ import annotations
 
 import hmac
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
@@ -16,11 +17,51 @@ SCOPES: dict[str, str] = {
     "ledger:write": "Push ledgers, customers, documents, holds and imports.",
     "receipts:write": "Push receipts, allocations, reversals and payment returns.",
     "scenarios:write": "Edit and publish scenarios and templates.",
-    "collection:write": "Start and edit runs, act on actions, write notes.",
+    "collection:write": "Start and edit runs, act on actions, agree with customers; holds `notes:write`.",
+    "notes:write": "Write comments, notes, activities and attachments.",
+    "people:write": "Manage people, teams, assignment rules, assignments and absences.",
     "send": "Let messages leave: commit runs, approve actions, resolve held messages, switch sending.",
     "links:resolve": "Resolve link tokens for the company's own extranet and vouch for the reader.",
+    "act_for": "Act for a person named in the header `Dunning-Person`, with that person's rights and name.",
     "admin": "Manage API keys, tenant settings, the emergency stop and the test clock.",
 }
+IMPLIED: dict[str, frozenset[str]] = {"collection:write": frozenset({"notes:write"})}
+"""Scopes that come with another one."""
+
+Role = Literal["admin", "manager", "collector", "account_manager", "counsel", "operator", "viewer"]
+Sees = Literal["all", "team", "own", "nothing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What a role allows, and how far its people see unless they are given another sight."""
+
+    scopes: frozenset[str]
+    sees: Sees
+
+
+RIGHTS: dict[Role, Rights] = {
+    "admin": Rights(frozenset(SCOPES), "all"),
+    "manager": Rights(frozenset({"read", "notes:write", "collection:write", "send", "people:write"}), "all"),
+    "collector": Rights(frozenset({"read", "notes:write", "collection:write", "send"}), "team"),
+    "account_manager": Rights(frozenset({"read", "notes:write"}), "own"),
+    "counsel": Rights(frozenset({"read", "notes:write"}), "nothing"),
+    "operator": Rights(frozenset({"read", "ledger:write", "receipts:write", "scenarios:write"}), "all"),
+    "viewer": Rights(frozenset({"read"}), "all"),
+}
+SEES_ALL: frozenset[Role] = frozenset({"admin"})
+"""Roles whose people always see everything: what they manage has no customer."""
+
+
+def with_implied(scopes: Iterable[str]) -> frozenset[str]:
+    """Return scopes with those that come with them."""
+    given = frozenset(scopes)
+    return given.union(*(IMPLIED.get(scope, frozenset()) for scope in given))
+
+
+def scopes_of(role: Role, key_scopes: Iterable[str]) -> frozenset[str]:
+    """Return what a key may do for a person: no more than the key, and no more than the person."""
+    return with_implied(key_scopes) & RIGHTS[role].scopes
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ from dunning.events import service as events
 from dunning.kit.clock import Clock, FixedClock, SystemClock
 from dunning.kit.database import ReadSession, Session
 from dunning.kit.errors import Conflict, Malformed, NotFound
-from dunning.kit.ids import KeyId, TenantId, new_id
+from dunning.kit.ids import KeyId, PersonId, TenantId, new_id
 from dunning.kit.signing import sha256
-from dunning.tenancy import store
+from dunning.tenancy import people, store
 from dunning.tenancy.rules import SCOPES, KeyText, Mode, compose_key
 
 LANGUAGES = ("en", "es", "it", "fr")
@@ -55,6 +55,7 @@ class Key:
     revoked_at: dt.datetime | None
     last_used_at: dt.datetime | None
     rotated_from: KeyId | None
+    person_id: PersonId | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,7 @@ def _key(row: asyncpg.Record, name: str | None = None) -> Key:
         revoked_at=row["revoked_at"],
         last_used_at=row["last_used_at"],
         rotated_from=row["rotated_from"],
+        person_id=row["person_id"],
     )
 
 
@@ -212,16 +214,23 @@ async def create_key(
     scopes: Sequence[str],
     expires_at: dt.datetime | None = None,
     rotated_from: KeyId | None = None,
+    person_id: PersonId | None = None,
 ) -> tuple[Key, str]:
-    """Create an API key and return it with its text, which is shown this once and never again."""
+    """Create an API key and return it with its text, which is shown this once and never again.
+
+    A key made for a person acts for that one always, within what its own scopes and the person's role allow. Raises `Malformed`, `NotFound`, and
+    `Conflict` for a person who left.
+    """
     unknown = sorted(set(scopes) - set(SCOPES))
     if unknown or not scopes:
         msg = f"scopes {', '.join(unknown) or '(none)'}: expected some of {', '.join(SCOPES)}"
         raise Malformed(msg)
+    if person_id is not None:
+        await people.active_ones(session, tenant_id=tenant_id, person_ids={person_id})
     tenant = await tenant_of(session, tenant_id)
     key_id = KeyId(new_id())
     text, secret = compose_key(tenant.mode, tenant_id, key_id)
-    await store.insert_key(session, tenant_id, key_id, name, sha256(secret), sorted(set(scopes)), expires_at, rotated_from)
+    await store.insert_key(session, tenant_id, key_id, name, sha256(secret), sorted(set(scopes)), expires_at, rotated_from, person_id)
     await events.record(
         session,
         clock,
@@ -230,7 +239,7 @@ async def create_key(
         subject_kind="api_key",
         subject_id=key_id,
         actor=actor,
-        data={"scopes": sorted(set(scopes))},
+        data={"scopes": sorted(set(scopes)), "person_id": None if person_id is None else str(person_id)},
     )
     return await key_of(session, tenant_id=tenant_id, key_id=key_id), text
 
@@ -241,7 +250,7 @@ async def rotate_key(session: Session, clock: Clock, *, tenant_id: TenantId, act
     if old.revoked_at is not None:
         msg = "This key is revoked; create a new one instead of rotating it."
         raise Conflict(msg)
-    made = await create_key(session, clock, tenant_id=tenant_id, actor=actor, name=old.name, scopes=old.scopes, rotated_from=key_id)
+    made = await create_key(session, clock, tenant_id=tenant_id, actor=actor, name=old.name, scopes=old.scopes, rotated_from=key_id, person_id=old.person_id)
     await store.expire_key(session, tenant_id, key_id, overlap_hours)
     return made
 

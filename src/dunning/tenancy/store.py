@@ -8,10 +8,10 @@ from uuid import UUID
 import asyncpg
 
 from dunning.kit.database import ReadSession, Session
-from dunning.kit.ids import KeyId, TenantId
+from dunning.kit.ids import KeyId, PersonId, TenantId
 
 _TENANT = "tenant_id, name, mode, sending_enabled, stopped_at, stopped_because, clock_at, internal_domains, languages"
-_KEY = "key_id, name, scopes, created_at, expires_at, revoked_at, last_used_at, rotated_from"
+_KEY = "key_id, name, scopes, created_at, expires_at, revoked_at, last_used_at, rotated_from, person_id"
 
 
 async def insert_tenant(session: Session, tenant_id: TenantId, name: str, mode: str, clock_at: dt.datetime | None, languages: list[str]) -> None:
@@ -85,10 +85,11 @@ async def insert_key(
     scopes: list[str],
     expires_at: dt.datetime | None,
     rotated_from: KeyId | None,
+    person_id: PersonId | None,
 ) -> None:
     """Insert an API key."""
     await session.execute(
-        "insert into api_key (tenant_id, key_id, name, secret_sha256, scopes, expires_at, rotated_from) values ($1, $2, $3, $4, $5, $6, $7)",
+        "insert into api_key (tenant_id, key_id, name, secret_sha256, scopes, expires_at, rotated_from, person_id) values ($1, $2, $3, $4, $5, $6, $7, $8)",
         tenant_id,
         key_id,
         name,
@@ -96,6 +97,7 @@ async def insert_key(
         scopes,
         expires_at,
         rotated_from,
+        person_id,
     )
 
 
@@ -127,7 +129,7 @@ async def key_with_tenant(session: ReadSession, tenant_id: TenantId, key_id: Key
     """Return a key with its tenant, and whether it is usable now."""
     return await session.row(
         """select t.tenant_id, t.name, t.mode, t.sending_enabled, t.stopped_at, t.stopped_because, t.clock_at, t.internal_domains, t.languages,
-                  k.key_id, k.name as key_name, k.secret_sha256, k.scopes, k.created_at, k.expires_at, k.revoked_at, k.last_used_at, k.rotated_from,
+                  k.key_id, k.name as key_name, k.secret_sha256, k.scopes, k.created_at, k.expires_at, k.revoked_at, k.last_used_at, k.rotated_from, k.person_id,
                   k.revoked_at is null and (k.expires_at is null or k.expires_at > now()) as usable
              from api_key k join tenant t on t.tenant_id = k.tenant_id
             where k.tenant_id = $1 and k.key_id = $2""",

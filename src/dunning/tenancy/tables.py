@@ -1,10 +1,12 @@
-"""Tenants, their API keys, stored answers of repeated requests, and walks of test clocks."""
+"""Tenants, people and teams, API keys, stored answers of repeated requests, and walks of test clocks."""
 
 from __future__ import annotations
 
-from sqlalchemy import ARRAY, Boolean, CheckConstraint, Column, ForeignKeyConstraint, Index, Integer, LargeBinary, Text, text
+from sqlalchemy import ARRAY, Boolean, CheckConstraint, Column, ForeignKeyConstraint, Index, Integer, LargeBinary, Text, UniqueConstraint, text
 
-from dunning.kit.schema import instant_column, json_column, one_of, tenant_table, text_column, uuid_column
+from dunning.kit.schema import instant_column, json_column, one_of, refers_to, tenant_table, text_column, uuid_column
+
+ROLES = ("admin", "manager", "collector", "account_manager", "counsel", "operator", "viewer")
 
 tenant = tenant_table(
     "tenant",
@@ -24,6 +26,40 @@ tenant = tenant_table(
     key=(),
 )
 
+team = tenant_table(
+    "team",
+    uuid_column("team_id"),
+    text_column("code"),
+    text_column("name"),
+    instant_column("created_at", now=True),
+    UniqueConstraint("tenant_id", "code"),
+    key=("team_id",),
+)
+
+person = tenant_table(
+    "person",
+    uuid_column("person_id"),
+    text_column("external_id", null=True),
+    text_column("name"),
+    text_column("email"),
+    text_column("phone", null=True),
+    text_column("role"),
+    text_column("sees"),
+    uuid_column("team_id", null=True),
+    text_column("language", null=True),
+    Column("active", Boolean, nullable=False, server_default=text("true")),
+    Column("version", Integer, nullable=False, server_default=text("1")),
+    instant_column("created_at", now=True),
+    instant_column("updated_at", now=True),
+    Index("person_email_key", "tenant_id", text("lower(email)"), unique=True),
+    Index("person_external_id_key", "tenant_id", "external_id", unique=True, postgresql_where=text("external_id is not null")),
+    Index("person_team_idx", "tenant_id", "team_id"),
+    refers_to("team", "team_id"),
+    one_of("role", *ROLES),
+    one_of("sees", "all", "team", "own", "nothing"),
+    key=("person_id",),
+)
+
 api_key = tenant_table(
     "api_key",
     uuid_column("key_id"),
@@ -35,6 +71,8 @@ api_key = tenant_table(
     instant_column("revoked_at", null=True),
     instant_column("last_used_at", null=True),
     uuid_column("rotated_from", null=True),
+    uuid_column("person_id", null=True),
+    refers_to("person", "person_id"),
     ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"]),
     key=("key_id",),
 )

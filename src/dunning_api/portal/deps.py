@@ -22,24 +22,41 @@ from dunning.tenancy import service as tenancy
 
 log = structlog.get_logger()
 
-FORM_BYTES = 8_192
+FORM_BYTES = 24_576
+"""A reply of a colleague, every letter of it written as percent signs."""
 FORM_FIELDS = 20
 _FORM = "application/x-www-form-urlencoded"
 
 
-@dataclass(frozen=True, slots=True)
-class Guest:
-    """One request to a link whose token is right, inside a transaction that is committed before the answer leaves."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """One request to a link whose token is right."""
 
-    session: Session
-    clock: Clock
     keyring: Keyring
     tenant_id: TenantId
     link_id: LinkId
     trace: trace.Trace
-    form: Mapping[str, str]
     language: str | None
     request: Request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guest(Caller):
+    """One that has an open transaction, which is committed before the answer leaves, and may have posted a form."""
+
+    session: Session
+    clock: Clock
+    form: Mapping[str, str]
+
+
+def caller(request: Request, token: str) -> Caller | None:
+    """Tell whose link a token is, or None when any part of it is not right."""
+    keyring: Keyring = request.app.state.keyring
+    ids = tokens.read_token(keyring, token)
+    if ids is None:
+        return None
+    came = trace.trace_of(request.method, request.client.host if request.client else None, request.headers.get("user-agent", ""))
+    return Caller(keyring=keyring, tenant_id=ids[0], link_id=ids[1], trace=came, language=request.query_params.get("lang"), request=request)
 
 
 async def posted_form(request: Request) -> Mapping[str, str]:
@@ -60,26 +77,25 @@ async def posted_form(request: Request) -> Mapping[str, str]:
 async def guest(request: Request, token: str, form: Annotated[Mapping[str, str], Depends(posted_form)]) -> AsyncIterator[Guest | None]:
     """Give the route its guest, or None for a token that is not right. The form is read before the transaction is opened."""
     state = request.app.state
-    ids = tokens.read_token(state.keyring, token)
-    if ids is None:
+    coming = caller(request, token)
+    if coming is None:
         yield None
         return
-    tenant_id, link_id = ids
     database: Database = state.database
-    async with database.transaction(tenant_id) as session:
-        clock = await _clock(session, tenant_id)
+    async with database.transaction(coming.tenant_id) as session:
+        clock = await _clock(session, coming.tenant_id)
         if clock is None:
             yield None
             return
         yield Guest(
             session=session,
             clock=clock,
-            keyring=state.keyring,
-            tenant_id=tenant_id,
-            link_id=link_id,
-            trace=trace.trace_of(request.method, request.client.host if request.client else None, request.headers.get("user-agent", "")),
+            keyring=coming.keyring,
+            tenant_id=coming.tenant_id,
+            link_id=coming.link_id,
+            trace=coming.trace,
             form=form,
-            language=form.get("lang") or request.query_params.get("lang"),
+            language=form.get("lang") or coming.language,
             request=request,
         )
     bell: Bell = state.bell

@@ -11,6 +11,7 @@ from dunning.kit.signing import Keyring
 LIFE = dt.timedelta(hours=2)
 _ASK = "portal.ask"
 _ACKNOWLEDGE = "portal.acknowledge"
+_REQUEST = "portal.request"
 _ID = 16
 _INSTANT = 8
 
@@ -23,6 +24,17 @@ def ask_nonce(keyring: Keyring, link_id: LinkId, at: dt.datetime) -> str:
 def is_ask_nonce(keyring: Keyring, nonce: str, link_id: LinkId, at: dt.datetime) -> bool:
     """Tell whether a question form belongs to this link and is not older than `LIFE`."""
     payload = keyring.unseal(_ASK, nonce)
+    return payload is not None and len(payload) == _ID + _INSTANT and payload[:_ID] == link_id.bytes and _is_fresh(payload[_ID:], at)
+
+
+def request_nonce(keyring: Keyring, link_id: LinkId, at: dt.datetime) -> str:
+    """Return the nonce of the forms on a colleague's page, made at an instant of the database's clock."""
+    return keyring.seal(_REQUEST, link_id.bytes + _instant(at))
+
+
+def is_request_nonce(keyring: Keyring, nonce: str, link_id: LinkId, at: dt.datetime) -> bool:
+    """Tell whether a colleague's form belongs to this link and is not older than `LIFE`."""
+    payload = keyring.unseal(_REQUEST, nonce)
     return payload is not None and len(payload) == _ID + _INSTANT and payload[:_ID] == link_id.bytes and _is_fresh(payload[_ID:], at)
 
 

@@ -6,7 +6,10 @@ import base64
 import dataclasses
 import datetime as dt
 import hashlib
+import html
+import secrets
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -19,6 +22,7 @@ from dunning.messages.claim_rows import Block, Row, blocks_of
 from dunning.messages.clean_text import clean_line, clean_paragraph
 from dunning.messages.item_table import payment_lines
 from dunning.messages.language import amount, due_status, kind_word, long_date, short_date, words_of
+from dunning_api.portal.opt_out_words import OPT_OUT_WORDS
 from dunning_api.portal.words import PAGE_WORDS, PageWords, counted, page_words
 
 _ENVIRONMENT = Environment(
@@ -53,6 +57,11 @@ def _page(template: str, language: str, *, title: str, **values: Any) -> bytes:
     return rendered.encode()
 
 
+def page_of(template: str, language: str, *, title: str, **values: Any) -> bytes:
+    """Write a page of a template of this folder."""
+    return _page(template, language, title=title, **values)
+
+
 def landing(visit: Visit, language: str, *, nonce: str, notice: str | None = None) -> bytes:
     """Write the page that asks: it holds nothing of the claim, not even the customer's name."""
     words, sender = page_words(language), clean_line(visit.sender.name)
@@ -66,8 +75,7 @@ def landing(visit: Visit, language: str, *, nonce: str, notice: str | None = Non
     text = words.internal_landing.replace("{sender}", sender) if internal else words.landing_text
     if visit.asks is Challenge.BUTTON and not internal:
         text = words.button_text
-    return _page(
-        "landing.html",
+    before, after = _landing_around_nonce(
         language,
         title=f"{words.error}: {heading}" if notice else heading,
         heading=heading,
@@ -75,10 +83,20 @@ def landing(visit: Visit, language: str, *, nonce: str, notice: str | None = Non
         asked=labels[visit.asks],
         submit=words.internal_show if internal else words.show,
         notice=notice,
-        nonce=nonce,
-        languages=_languages(language),
         email=None if internal else clean_line(visit.sender.email),
     )
+    return before + html.escape(nonce).encode() + after
+
+
+@lru_cache(maxsize=256)
+def _landing_around_nonce(language: str, **values: Any) -> tuple[bytes, bytes]:
+    """Return what stands before and after the nonce: all that differs between two visitors who are asked the same by the same sender."""
+    page = _page("landing.html", language, nonce=_NONCE_STANDS_HERE, languages=_languages(language), **values)
+    before, after = page.split(_NONCE_STANDS_HERE.encode())
+    return before, after
+
+
+_NONCE_STANDS_HERE = "nonce-" + secrets.token_hex(16)
 
 
 def wrong_notice(visit: Visit, language: str, tries_left: int) -> str:
@@ -104,6 +122,18 @@ def gone(language: str = "en") -> bytes:
     """Write that the page is not available: the same words for a link that never was, was revoked, or has expired."""
     words = page_words(language)
     return _page("notice.html", language, title=words.gone_heading, heading=words.gone_heading, texts=[words.gone_text], email=None)
+
+
+def opt_out_asked(language: str) -> bytes:
+    """Write the page with the one button that ends notices before the due date; it shows nothing of any claim."""
+    said = OPT_OUT_WORDS[language]
+    return _page("opt_out.html", language, title=said.heading, heading=said.heading, text=said.text, submit=said.button, languages=_languages(language))
+
+
+def opt_out_done(language: str) -> bytes:
+    """Write that there will be no more notices before the due date."""
+    said = OPT_OUT_WORDS[language]
+    return _page("notice.html", language, title=said.done_heading, heading=said.done_heading, texts=[said.done_text], email=None)
 
 
 def busy(language: str = "en") -> bytes:

@@ -10,10 +10,13 @@ from typing import Annotated, Any
 import structlog
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.routing import APIRoute
+from starlette.routing import Match, Route
+from starlette.types import Scope
 
 from dunning.collection.claims import claim_data
 from dunning.evidence import readings
 from dunning.evidence.challenge import Challenge
+from dunning.evidence.landings import record_landing
 from dunning.evidence.readings import Judged, Reader, Verdict
 from dunning.evidence.rules import Door, NotAllowedYet
 from dunning.evidence.visits import Visit, live_now, present
@@ -21,8 +24,8 @@ from dunning.kit.database import AWAY
 from dunning.kit.errors import Unavailable
 from dunning.kit.ids import ReadingId, new_id
 from dunning.messages.clean_text import clean_line
-from dunning_api.portal import nonces, pages
-from dunning_api.portal.deps import Guest, confirm_sent, guest
+from dunning_api.portal import nonces, pages, requests
+from dunning_api.portal.deps import Caller, Guest, caller, confirm_sent, guest
 from dunning_api.portal.response import PageResponse, WatchedPage
 from dunning_api.portal.words import page_words
 
@@ -42,29 +45,41 @@ class PageRoute(APIRoute):
             try:
                 return await inner(request)
             except (*AWAY, Unavailable) as error:
-                log.warning("page.unavailable", error=type(error).__name__)
-                return PageResponse(pages.busy(), 503, headers={"Retry-After": "10"})
+                return _busy(error)
 
         return handle
+
+
+def _busy(error: Exception) -> Response:
+    log.warning("page.unavailable", error=type(error).__name__)
+    return PageResponse(pages.busy(), 503, headers={"Retry-After": "10"})
 
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 
-@router.api_route("/c/{token}", methods=["GET", "HEAD"])
-async def land(request: Request, coming: Coming) -> Response:
+async def land(request: Request) -> Response:
     """Count the visit and show the question. Scanners come here too: nothing of the claim is on this page."""
+    coming = caller(request, request.path_params["token"])
     if coming is None:
         return _gone(404, request)
-    visit = await readings.record_visit(
-        coming.session,
-        coming.clock,
-        claim_data,
-        tenant_id=coming.tenant_id,
-        link_id=coming.link_id,
-        trace=coming.trace,
-    )
+    try:
+        visit = await request.app.state.landings.land(coming.tenant_id, coming.link_id, coming.trace)
+    except (*AWAY, Unavailable) as error:
+        return _busy(error)
     return _gone(404, request) if visit is None else _landing(coming, visit)
+
+
+class LandingRoute(Route):
+    """The landing page, without the framework's dependencies: scanners come in swarms, and its visits are recorded together."""
+
+    def __init__(self) -> None:
+        super().__init__("/c/{token}", land, methods=["GET", "HEAD"], include_in_schema=False)
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Name itself in the request's scope, as the framework's own routes do."""
+        match, child_scope = super().matches(scope)
+        return (match, {**child_scope, "route": self}) if match is not Match.NONE else (match, child_scope)
 
 
 @router.post("/c/{token}")  # noqa: FAST003  # the dependency reads the token
@@ -72,6 +87,8 @@ async def post(request: Request, coming: Coming) -> Response:
     """Take an answer, or the confirmation of receipt: both forms come back to the page they stand on."""
     if coming is None:
         return _gone(404, request)
+    if coming.form.get("form") in requests.FORMS:
+        return await requests.act(coming) or await _ask_again(coming)
     return await (_acknowledge(coming) if coming.form.get("form") == "acknowledge" else _answer(coming))
 
 
@@ -106,7 +123,7 @@ async def _answer(coming: Guest) -> Response:
 async def _show(coming: Guest, visit: Visit, language: str) -> Response:
     opened_id = ReadingId(new_id())
     if visit.link.audience == "internal":
-        live, page = None, pages.internal(visit, language)
+        live, page = None, await requests.request_page(coming, visit, language) or pages.internal(visit, language)
     else:
         live = await live_now(coming.session, visit)
         # Where nothing was asked, nothing was proved that an acknowledgement could rest on.
@@ -158,7 +175,7 @@ async def _acknowledge(coming: Guest) -> Response:
 
 
 async def _ask_again(coming: Guest) -> Response:
-    visit = await readings.record_visit(
+    visit = await record_landing(
         coming.session,
         coming.clock,
         claim_data,
@@ -171,7 +188,7 @@ async def _ask_again(coming: Guest) -> Response:
     return _landing(coming, visit, status=400, notice=page_words(pages.language_of(coming.language, visit.language)).stale)
 
 
-def _landing(coming: Guest, visit: Visit, *, status: int = 200, notice: str | None = None) -> Response:
+def _landing(coming: Caller, visit: Visit, *, status: int = 200, notice: str | None = None) -> Response:
     language = pages.language_of(coming.language, visit.language)
     if visit.door in {Door.REVOKED, Door.EXPIRED}:
         return _gone(410, coming.request)

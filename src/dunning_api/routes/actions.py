@@ -5,18 +5,22 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Path, Query
+from fastapi import Path, Query, Response
 
-from dunning.collection import actions, claims
+from dunning.collection import actions, bulk, changing, claims, patterns, replacing, resending
 from dunning.collection.action_queries import ActionFilter
 from dunning.collection.despatch import Outbound
 from dunning.kit.ids import ActionId, ClaimId
 from dunning_api import paging
 from dunning_api.deps import Work, reads, writes
+from dunning_api.etags import IfMatch, expected_revision, tag
 from dunning_api.idempotency import Router
 from dunning_api.problems import problems
+from dunning_api.schemas.action_content import ActionReplace, ActionUpdate
 from dunning_api.schemas.actions import (
+    ActionItem,
     ActionKind,
+    ActionOrigin,
     ActionOut,
     ActionState,
     ActionWithParts,
@@ -29,12 +33,18 @@ from dunning_api.schemas.actions import (
     Reschedule,
 )
 from dunning_api.schemas.base import Day, Page
+from dunning_api.schemas.bulk import BulkCreate, BulkOut, Resend
 
 router = Router(tags=["actions"])
 
 
 def _outbound(work: Work) -> Outbound:
     return Outbound.of(work.settings, work.keyring)
+
+
+def _tagged(action: ActionWithParts, response: Response) -> ActionWithParts:
+    tag(response, action.revision)
+    return action
 
 
 async def _whole(work: Work, action_id: UUID) -> ActionWithParts:
@@ -52,6 +62,8 @@ async def list_actions(  # one query parameter a filter
     step: Annotated[str | None, Query(max_length=100, description="Only actions of this step.")] = None,
     state: Annotated[ActionState | None, Query(description="Only actions in this state; `waiting` and `awaiting_approval` need a person.")] = None,
     kind: Annotated[ActionKind | None, Query(description="Only actions of this kind.")] = None,
+    origin: Annotated[ActionOrigin | None, Query(description="Only actions of the scenario, or outside it.")] = None,
+    person: Annotated[UUID | None, Query(description="Only actions that this person has.")] = None,
     channel: Annotated[str | None, Query(max_length=40, description="Only actions told, or to be told, through this channel.")] = None,
     from_on: Annotated[Day | None, Query(alias="from", description="First local day.")] = None,
     to_on: Annotated[Day | None, Query(alias="to", description="Last local day.")] = None,
@@ -61,7 +73,7 @@ async def list_actions(  # one query parameter a filter
     """List actions, newest first: the history of everything that was done and is to be done. Nothing in it is ever changed or removed."""
     where = ActionFilter(
         customer_id=customer, ledger_id=ledger, run_id=run, item_id=item, step_code=step, state=state, kind=kind, channel=channel, from_on=from_on,
-        to_on=to_on,
+        to_on=to_on, person_id=person, origin=origin,
     )  # fmt: skip
     key = paging.unseal(work.keyring, "actions", cursor, 1)
     rows = await actions.actions_before(work.session, tenant_id=work.tenant_id, where=where, before=UUID(key[0]) if key else None, limit=limit + 1)
@@ -70,9 +82,69 @@ async def list_actions(  # one query parameter a filter
 
 
 @router.get("/actions/{action_id}", summary="Get an action", responses=problems(404))
-async def get_action(action_id: UUID, work: Annotated[Work, reads()]) -> ActionWithParts:
-    """Return an action with its items and their amounts as they were, its claims, operations, notes and messages."""
+async def get_action(action_id: UUID, work: Annotated[Work, reads()], response: Response) -> ActionWithParts:
+    """Return an action with its items and their amounts as they were, its claims, operations, notes and messages. Its `ETag` is for changing it."""
+    return _tagged(await _whole(work, action_id), response)
+
+
+@router.get("/actions/{action_id}/items", summary="List the items of an action", responses=problems(404))
+async def list_action_items(action_id: UUID, work: Annotated[Work, reads()]) -> list[ActionItem]:
+    """Return the items that an action is about, with what was open of each then and what is open now."""
+    return [ActionItem.of(row) for row in await actions.items_of(work.session, tenant_id=work.tenant_id, action_id=ActionId(action_id))]
+
+
+@router.patch("/actions/{action_id}", summary="Change an action", responses=problems(404, 409, 412, 428))
+async def update_action(
+    action_id: UUID, body: ActionUpdate, work: Annotated[Work, writes("collection:write")], response: Response, if_match: IfMatch = None
+) -> ActionWithParts:
+    """Change an action that was not carried out yet in time and manner: day, title, person, channel, template, your own words. What was planned stays in its events."""
+    changes = body.changes()
+    if set(changes) - {"title", "person_id"}:
+        # An approved action whose day is moved to today leaves at once.
+        work.require("send")
+    await changing.change_action(
+        work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, action_id=ActionId(action_id), expected_revision=expected_revision(if_match),
+        changes=changes, outbound=_outbound(work),
+    )  # fmt: skip
+    return _tagged(await _whole(work, action_id), response)
+
+
+@router.post("/actions/{action_id}/replace", status_code=201, summary="Replace an action by another", responses=problems(404, 409))
+async def replace_action(action_id: UUID, body: ActionReplace, work: Annotated[Work, writes("collection:write", idempotent=True)]) -> ActionWithParts:
+    """Put a new action in the place of one that has told nobody, such as an interactive mail instead of a call. The old one is `superseded` and names the new one."""
+    new = await patterns.new_action(work.session, tenant_id=work.tenant_id, source=body.source(), given=body.terms(), content=body.stated_content())
+    if new.sends:
+        work.require("send")
+    made = await replacing.replace_action(
+        work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, action_id=ActionId(action_id), new=new,
+        completes_steps=body.completes_steps, reason=body.reason, outbound=_outbound(work),
+    )  # fmt: skip
+    return await _whole(work, made["action_id"])
+
+
+@router.post("/actions/{action_id}/run-now", summary="Carry an action out now", responses=problems(404, 409))
+async def run_action_now(action_id: UUID, work: Annotated[Work, writes("send", idempotent=True)]) -> ActionWithParts:
+    """Carry an action out now that waits for its day, for approval, or to be sent by hand. Facts are looked at again, as at its day."""
+    await changing.run_now(work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, action_id=ActionId(action_id), outbound=_outbound(work))
     return await _whole(work, action_id)
+
+
+@router.post("/actions/{action_id}/resend", summary="Send an action's message again", responses=problems(404, 409))
+async def resend_action(action_id: UUID, body: Resend, work: Annotated[Work, writes("send", idempotent=True)]) -> ActionWithParts:
+    """Tell again what an action has told: its new messages name the first in `resend_of`. What is settled drops out; where amounts have changed, a new claim replaces the old one."""
+    await resending.resend_action(
+        work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, action_id=ActionId(action_id), repeat=body.repeat(), outbound=_outbound(work)
+    )  # fmt: skip
+    return await _whole(work, action_id)
+
+
+@router.post("/actions/bulk", summary="Do the same to many actions", responses=problems(404, 409))
+async def act_on_many(body: BulkCreate, work: Annotated[Work, writes("collection:write", idempotent=True)]) -> BulkOut:
+    """Approve, reject, cancel, put off, reassign, skip, run now or send again up to 1,000 actions by id, or the newest that a filter finds. Each has its own result; one that cannot be done never stops the others."""
+    if body.act in bulk.SENDS and not body.dry_run:
+        work.require("send")
+    done = await bulk.act_on_many(work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, bulk=body.bulk(), outbound=_outbound(work))
+    return BulkOut.of(body, done)
 
 
 @router.post("/actions/{action_id}/approve", summary="Approve an action", responses=problems(404, 409))

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from fastapi import Path, Query, Response
 
+from dunning.collection import sharing
 from dunning.kit.ids import CustomerId, LedgerId
 from dunning.ledger import customers, ledgers, positions
 from dunning.ledger.outcomes import answered
@@ -36,6 +37,9 @@ async def put_customer(
     outcomes = await customers.put_customers(work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, ledger=ledger, rows=[body.row(external_id)])
     outcome = answered(outcomes[0])
     response.status_code = 201 if outcome.outcome == "created" else 200
+    if outcome.outcome == "created" and outcome.object_id is not None:
+        made = [CustomerId(outcome.object_id)]
+        await sharing.apply_to_new(work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, ledger=ledger, customer_ids=made)
     return await _record(work, CustomerId(outcome.object_id or ledger_id))
 
 
@@ -76,8 +80,7 @@ async def get_customer(customer_id: UUID, work: Annotated[Work, reads()]) -> Cus
 
 
 async def _record(work: Work, customer_id: CustomerId) -> CustomerRecord:
-    customer = await customers.customer_of(work.session, tenant_id=work.tenant_id, customer_id=customer_id)
-    contacts = await customers.contacts_of(work.session, tenant_id=work.tenant_id, customer_id=customer_id)
+    customer, contacts = await customers.record_of(work.session, tenant_id=work.tenant_id, customer_id=customer_id)
     return CustomerRecord.with_contacts(customer, contacts)
 
 

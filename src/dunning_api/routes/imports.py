@@ -10,7 +10,7 @@ from fastapi import Depends, Query, Request
 from fastapi.responses import StreamingResponse
 from starlette.exceptions import HTTPException
 
-from dunning.kit.ids import ImportId, LedgerId, TenantId
+from dunning.kit.ids import ImportId, LedgerId
 from dunning.ledger import imports
 from dunning.ledger.import_kinds import CUSTOMERS, DOCUMENTS, HOLDS
 from dunning.ledger.imports import Upload, Wanted
@@ -157,13 +157,13 @@ async def get_import_errors(import_id: UUID, work: Annotated[Work, reads()]) -> 
     """Return the rejected and parked rows with what is wrong with each; safe to open in a spreadsheet program."""
     await imports.import_of(work.session, tenant_id=work.tenant_id, import_id=ImportId(import_id))
     headers = {"Content-Disposition": f'attachment; filename="import-{import_id}-errors.csv"'}
-    return StreamingResponse(_errors(work.request, work.tenant_id, ImportId(import_id)), media_type="text/csv", headers=headers)
+    return StreamingResponse(_errors(work, ImportId(import_id)), media_type="text/csv", headers=headers)
 
 
-async def _errors(request: Request, tenant_id: TenantId, import_id: ImportId) -> AsyncIterator[bytes]:
+async def _errors(work: Work, import_id: ImportId) -> AsyncIterator[bytes]:
     # The route's own transaction ends before the body is sent, so the stream opens one of its own.
-    async with request.app.state.database.reading(tenant_id) as session:
-        async for chunk in imports.faults_as_csv(session, tenant_id=tenant_id, import_id=import_id):
+    async with work.reading_again() as session:
+        async for chunk in imports.faults_as_csv(session, tenant_id=work.tenant_id, import_id=import_id):
             yield chunk
 
 

@@ -69,7 +69,7 @@ async def list_item_changes(
 
 
 @router.get("/items/{item_id}", summary="Get an item", responses=problems(404))
-async def get_item(item_id: UUID, work: Annotated[Work, reads()]) -> ItemOut:
+async def get_item(item_id: UUID, work: Annotated[Work, reads(one_row=True)]) -> ItemOut:
     """Return an item with the step it has reached and its last reminder."""
     return ItemOut.of(await items.item_of(work.session, tenant_id=work.tenant_id, item_id=ItemId(item_id)))
 

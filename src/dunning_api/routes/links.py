@@ -46,7 +46,7 @@ async def resolve_link(body: LinkResolve, work: Annotated[Work, writes("links:re
 
     Call it from your server when a signed-in reader opens the page, never for a visitor you do not know: the reading is recorded as
     vouched for by this API key. The claim is frozen as it was told; `open_now`, `settled` and `also_open` are the state of today.
-    A token that is not one of your customers' links is 404; a revoked or expired link is 410, and the visit is recorded.
+    The example needs a live token, from a mail of yours, in the place of its own. A token that is not one of your customers' links is 404; a revoked or expired link is 410, and the visit is recorded.
     """
     resolved = await extranet.resolve_link(
         work.session,

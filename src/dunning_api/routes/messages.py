@@ -17,7 +17,7 @@ from dunning_api.deps import Work, reads, writes
 from dunning_api.idempotency import Router
 from dunning_api.problems import problems
 from dunning_api.schemas.base import Page
-from dunning_api.schemas.messages import Delivery, MessageBody, MessageOut, MessageReason, MessageResolve, MessageState, MessageWithHistory
+from dunning_api.schemas.messages import Delivery, MessageBody, MessageKind, MessageOut, MessageReason, MessageResolve, MessageState, MessageWithHistory
 
 router = Router(tags=["messages"])
 
@@ -25,6 +25,7 @@ router = Router(tags=["messages"])
 @router.get("/messages", summary="List messages", responses=problems(404))
 async def list_messages(  # one query parameter a filter
     work: Annotated[Work, reads()],
+    kind: Annotated[MessageKind | None, Query(description="Only `notice` (to customers and colleagues about one) or only `test` (test sends).")] = None,
     state: Annotated[MessageState | None, Query(description="Only messages in this state; `held` waits for a person.")] = None,
     delivery: Annotated[Delivery | None, Query(description="Only messages with this delivery.")] = None,
     ledger: Annotated[UUID | None, Query(description="Only messages of this ledger.")] = None,
@@ -37,6 +38,7 @@ async def list_messages(  # one query parameter a filter
 ) -> Page[MessageOut]:
     """List messages, newest first: recipients, subject, when it was accepted, the provider's id, state and delivery."""
     wanted = MessageFilter(
+        kind=kind,
         state=state,
         delivery=delivery,
         ledger_id=None if ledger is None else LedgerId(ledger),

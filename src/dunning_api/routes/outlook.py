@@ -1,4 +1,4 @@
-"""Looking ahead and explaining: agenda, reasons, forewarning, timeline, activities."""
+"""Looking ahead and explaining: agenda, reasons, forewarning."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from uuid import UUID
 
 from fastapi import Query
 
-from dunning.collection import history, outlook
+from dunning.collection import outlook
 from dunning.kit.ids import CustomerId, ItemId, LedgerId
 from dunning_api import paging
-from dunning_api.deps import Work, reads, writes
+from dunning_api.deps import Work, reads
 from dunning_api.idempotency import Router
 from dunning_api.problems import problems
-from dunning_api.schemas.actions import ActivityCreate, ActivityOut, TimelineEntry
-from dunning_api.schemas.base import Day, Instant, Page
+from dunning_api.schemas.base import Day, Page
 from dunning_api.schemas.outlook import AgendaOut, CustomerExplanation, ExplanationOut, ForewarnedOut
 
 router = Router(tags=["outlook"])
@@ -76,49 +75,3 @@ async def get_forewarning(
     )
     more = None if last is None else paging.seal(work.keyring, "forewarning", last)
     return Page(data=[ForewarnedOut.of(one) for one in found], next_cursor=more)
-
-
-@router.get("/customers/{customer_id}/timeline", summary="Everything that happened about a customer", responses=problems(404))
-async def get_timeline(customer_id: UUID, work: Annotated[Work, reads()], limit: paging.Limit = 100, cursor: paging.Cursor = None) -> Page[TimelineEntry]:
-    """List actions, notes and other activities, messages, receipts and readings about a customer in one order, newest first."""
-    key = paging.unseal(work.keyring, "timeline", cursor, 1)
-    rows = await history.timeline(
-        work.session, tenant_id=work.tenant_id, customer_id=CustomerId(customer_id), before=UUID(key[0]) if key else None, limit=limit + 1
-    )
-    more = paging.seal(work.keyring, "timeline", rows[limit - 1]["id"]) if len(rows) > limit else None
-    return Page(data=[TimelineEntry.of(row) for row in rows[:limit]], next_cursor=more)
-
-
-@router.get("/activities", summary="List activities", responses=problems())
-async def list_activities(
-    work: Annotated[Work, reads()],
-    customer: Annotated[UUID | None, Query(description="Only activities about this customer.")] = None,
-    ledger: Annotated[UUID | None, Query(description="Only activities of this ledger.")] = None,
-    kind: Annotated[str | None, Query(max_length=80, alias="type", description="Only activities of this kind, such as claim_for_non_payment.")] = None,
-    since: Annotated[Instant | None, Query(description="Only activities from this instant on.")] = None,
-    limit: paging.Limit = 100,
-    cursor: paging.Cursor = None,
-) -> Page[ActivityOut]:
-    """List activities, newest first."""
-    key = paging.unseal(work.keyring, "activities", cursor, 1)
-    rows = await history.activities_before(
-        work.session,
-        tenant_id=work.tenant_id,
-        before=UUID(key[0]) if key else None,
-        limit=limit + 1,
-        customer_id=customer,
-        ledger_id=ledger,
-        kind=kind,
-        since=since,
-    )
-    more = paging.seal(work.keyring, "activities", rows[limit - 1]["activity_id"]) if len(rows) > limit else None
-    return Page(data=[ActivityOut.of(row) for row in rows[:limit]], next_cursor=more)
-
-
-@router.post("/customers/{customer_id}/activities", status_code=201, summary="Record an activity", responses=problems(404))
-async def add_activity(customer_id: UUID, body: ActivityCreate, work: Annotated[Work, writes("collection:write")]) -> ActivityOut:
-    """Record something that was done about a customer, such as a call. Activities are never changed or removed."""
-    row = await history.add_activity(
-        work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, customer_id=CustomerId(customer_id), kind=body.kind, text=body.text
-    )
-    return ActivityOut.of(row)

@@ -23,12 +23,12 @@ async def list_relays(work: Annotated[Work, reads()]) -> RelayList:
     return RelayList(data=[RelayOut.of(relay) for relay in await relay_service.relays_of(work.session, tenant_id=work.tenant_id)])
 
 
-@router.post("/relays/{name}/resume", summary="Resume a relay", responses=problems(404))
+@router.post("/relays/{name}/resume", summary="Resume your own queue at a relay", responses=problems(404, 409))
 async def resume_relay(
     name: Annotated[str, Path(max_length=40, description="`smtp` or `sink`.", examples=["smtp"])], work: Annotated[Work, writes("admin")]
 ) -> RelayOut:
-    """Let mail go through a relay again after its login or the cause of refusals was mended. Resuming an open relay changes nothing."""
-    return RelayOut.of(await relay_service.resume_relay(work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, name=name))
+    """Let your own mail go again after the cause of the relay's refusals was mended. A queue that was not stopped stays as it is. A relay that is suspended for everybody is its operator's to resume (409)."""
+    return RelayOut.of(await relay_service.resume_own_queue(work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, name=name))
 
 
 @router.get("/suppressions", summary="List suppressed addresses", responses=problems())

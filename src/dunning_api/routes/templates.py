@@ -8,11 +8,11 @@ from uuid import UUID
 
 from fastapi import Path, Query, Response
 
-from dunning.collection.claims import claim_data
-from dunning.collection.customer_claim import customer_claim
+from dunning.collection.claims import claim_data, told_by
+from dunning.collection.customer_claim import creditor_of, customer_claim, ledger_of_customer
 from dunning.evidence.links import link_urls
 from dunning.kit.ids import TemplateId
-from dunning.messages import preview
+from dunning.messages import preview, test_messages
 from dunning.messages import template_service as templates
 from dunning_api import paging
 from dunning_api.deps import Work, reads, writes
@@ -31,6 +31,8 @@ from dunning_api.schemas.templates import (
     TemplatePublicationOut,
     TemplateUpdate,
     TemplateVersionOut,
+    TestSendCreate,
+    TestSendOut,
 )
 
 router = Router(tags=["templates"])
@@ -149,6 +151,35 @@ async def preview_template(template_id: UUID, body: PreviewCreate, work: Annotat
         content_mode=body.content_mode,
     )
     return PreviewOut.of(made)
+
+
+@router.post("/templates/{template_id}/test-send", status_code=202, summary="Send a test to a colleague", responses=problems(404, 409))
+async def send_test(template_id: UUID, body: TestSendCreate, work: Annotated[Work, writes("send", idempotent=True)]) -> TestSendOut:
+    """Send the draft or a published version as a real mail to an address of your own. Its subject is marked as a test, and its link is dead. No customer is told, nothing is claimed, no step is reached.
+
+    It leaves although sending is switched off; the emergency stop keeps it back (409). The address must lie in the tenant's `internal_domains` (422).
+    """
+    ports = test_messages.TestPorts(
+        customer_claim=customer_claim,
+        ledger_of_customer=ledger_of_customer,
+        told_by=told_by,
+        creditor_of=creditor_of,
+    )
+    queued = await test_messages.send_test(
+        work.session,
+        work.clock,
+        ports,
+        tenant_id=work.tenant_id,
+        actor=work.actor,
+        template_id=TemplateId(template_id),
+        version=body.version,
+        shown=body.shown,
+        language=body.language,
+        content_mode=body.content_mode,
+        to_email=body.to,
+        valid_hours=work.settings.message_valid_hours,
+    )
+    return TestSendOut(message_ids=list(queued))
 
 
 @router.post(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from dunning.kit.ids import KeyId
+from dunning.kit.ids import KeyId, PersonId
 from dunning.tenancy import service as tenancy
 from dunning_api import paging
 from dunning_api.deps import Work, reads, writes
@@ -51,6 +51,7 @@ async def update_tenant(body: TenantUpdate, work: Annotated[Work, writes("admin"
 @router.put("/tenant/sending", summary="Switch sending on or off", responses=problems())
 async def switch_sending(body: SendingSwitch, work: Annotated[Work, writes("send")]) -> TenantOut:
     """Switch all sending of the tenant. A new tenant is off. Off: runs make proposals only and queued messages are cancelled at their fence. On releases nothing that was decided before."""
+    work.require_whole_sight()
     tenant = await tenancy.switch_sending(work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, enabled=body.enabled)
     return TenantOut.of(tenant, work.clock)
 
@@ -71,11 +72,18 @@ async def list_keys(work: Annotated[Work, reads("admin")], limit: paging.Limit =
     return Page(data=[KeyOut.of(key) for key in keys[:limit]], next_cursor=more)
 
 
-@router.post("/api-keys", status_code=201, summary="Create an API key", responses=problems())
+@router.post("/api-keys", status_code=201, summary="Create an API key", responses=problems(404, 409))
 async def create_key(body: KeyCreate, work: Annotated[Work, writes("admin")]) -> KeyCreated:
-    """Create a key. Its text is in this answer only; it is stored hashed."""
+    """Create a key. Its text is in this answer only; it is stored hashed. One with `person_id` acts for that person: with their rights, sight and name."""
     key, text = await tenancy.create_key(
-        work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, name=body.name, scopes=body.scopes, expires_at=body.expires_at
+        work.session,
+        work.clock,
+        tenant_id=work.tenant_id,
+        actor=work.actor,
+        name=body.name,
+        scopes=body.scopes,
+        expires_at=body.expires_at,
+        person_id=None if body.person_id is None else PersonId(body.person_id),
     )
     return KeyCreated.made(key, text)
 

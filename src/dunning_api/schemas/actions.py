@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from uuid import UUID
 
 import asyncpg
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict
 
+from dunning.collection.action_models import ActionModel
+from dunning.collection.customer_messages import MessagePreview
+from dunning.collection.item_updates import Updated
 from dunning_api.schemas.base import Input, LongText, MoneyOut, Output
 
 ActionState = Literal["awaiting_approval", "scheduled", "executed", "waiting", "completed", "cancelled", "rejected", "superseded"]
 ActionKind = Literal["notice", "task", "operations"]
+ActionOrigin = Literal["scenario", "specific", "ad_hoc"]
 
 
 class ActionOut(Output):
-    """One planned or executed occurrence for a customer and its items. `reason` says why it stands as it does, where that needs saying."""
+    """One planned or executed occurrence for a customer and its items. `reason` says why it stands as it does, where that needs saying.
+
+    `content` is what people have made of it: of an action outside the scenario all that it says or asks, of one of the scenario what was changed.
+    """
 
     action_id: UUID
     ledger_id: UUID
@@ -29,8 +36,19 @@ class ActionOut(Output):
     step_name: str | None
     kind: ActionKind
     mode: str
+    title: str | None
+    content: dict[str, Any] | None
     content_mode: str | None
     document_id: UUID | None
+    person_id: UUID | None
+    model_id: UUID | None
+    copied_from_action_id: UUID | None
+    superseded_by: UUID | None
+    afterwards: str | None
+    afterwards_step_code: str | None
+    counts_as_step: str | None
+    approved_at: dt.datetime | None
+    approved_by: str | None
     local_date: dt.date
     scheduled_on: dt.date
     state: ActionState
@@ -58,15 +76,18 @@ def action_fields(row: asyncpg.Record) -> dict[str, Any]:
 
 
 class ActionItem(Output):
-    """An item of an action: the step it completes or passes over, what was open then and what is open now."""
+    """An item of an action: the step it completes or passes over, what was open then and what is open now.
+
+    Outside the scenario `step_code` is null, unless the action counts as a step, and `state` is `attached`, `listed`, `released` or `dropped`.
+    """
 
     item_id: UUID
     document_id: UUID
     external_id: str
     number: str
     due_on: dt.date
-    step_code: str
-    repeat_no: int
+    step_code: str | None
+    repeat_no: int | None
     state: str
     reason: str | None
     original: MoneyOut
@@ -261,31 +282,61 @@ class OperationDone(Input):
     note: LongText | None = None
 
 
-class ActivityCreate(Input):
-    """Something that was done about a customer."""
+class MessagePreviewOut(Output):
+    """What a message would say now, to how many people, and which of the chosen items it would leave out."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"kind": "call", "text": "No answer; will try again on Thursday."}]})
-
-    kind: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,59}$", description="A word of your own: call, visit, letter.")]
-    text: LongText | None = None
-
-
-class TimelineEntry(Output):
-    """One thing that was recorded about a customer: `kind` says what `data` holds."""
-
-    id: UUID
-    kind: Literal["action", "activity", "message", "receipt", "reading"]
-    on: dt.date | None
-    recorded_at: dt.datetime
-    action_id: UUID | None
-    data: dict[str, Any]
+    template: str
+    language: str
+    subject: str
+    text: str
+    html: str | None
+    recipients: int
+    items: int
+    totals: list[MoneyOut]
+    left_out: dict[str, str]
 
     @classmethod
-    def of(cls, row: asyncpg.Record) -> TimelineEntry:
-        """Show an entry; amounts become decimal text."""
-        data = dict(row["data"])
-        if row["kind"] == "receipt":
-            data["amount"] = MoneyOut.of(data.pop("amount_minor"), data.pop("currency")).model_dump()
-        if row["kind"] == "action":
-            data["totals"] = [MoneyOut.of(minor, currency).model_dump() for currency, minor in data["totals"]]
-        return cls(id=row["id"], kind=row["kind"], on=row["on"], recorded_at=row["recorded_at"], action_id=row["action_id"], data=data)
+    def of(cls, made: MessagePreview) -> MessagePreviewOut:
+        """Show a preview."""
+        said = made.rendered
+        return cls(
+            template=made.template, language=said.language, subject=said.subject, text=said.text, html=said.html, recipients=len(made.recipients),
+            items=made.shown, totals=[MoneyOut.of(minor, currency) for currency, minor in made.totals],
+            left_out={str(drop.item_id): drop.reason for drop in made.dropped},
+        )  # fmt: skip
+
+
+class ItemUpdateOut(Output):
+    """What was made: comments, the action of the mail, the action outside the scenario, and the specific actions that the items have left."""
+
+    comment_ids: list[UUID]
+    message: ActionOut | None
+    action: ActionOut | None
+    left_action_ids: list[UUID]
+
+    @classmethod
+    def of(cls, made: Updated) -> ItemUpdateOut:
+        """Show what was made."""
+        return cls(
+            comment_ids=list(made.comment_ids),
+            message=None if made.message_action is None else ActionOut.of(made.message_action),
+            action=None if made.action is None else ActionOut.of(made.action),
+            left_action_ids=list(made.left_action_ids),
+        )
+
+
+class ActionModelOut(Output):
+    """A saved model; `content` is its pattern."""
+
+    model_id: UUID
+    code: str
+    name: str
+    content: dict[str, Any]
+    version: int
+    created_at: dt.datetime
+    updated_at: dt.datetime
+
+    @classmethod
+    def of(cls, model: ActionModel) -> ActionModelOut:
+        """Show a model."""
+        return cls.model_validate(model)

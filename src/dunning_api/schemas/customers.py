@@ -90,6 +90,14 @@ class ContactOut(Output):
         return cls(**{name: getattr(contact, name) for name in cls.model_fields})
 
 
+class InsuranceCoverOut(Output):
+    """Whether a credit insurer covers what the customer owes, and until when."""
+
+    state: str
+    until_on: dt.date | None
+    reference: str | None
+
+
 class CustomerOut(Output):
     """A customer."""
 
@@ -109,6 +117,9 @@ class CustomerOut(Output):
     step_reached: str | None
     last_reminded_on: dt.date | None
     crm_url: str | None
+    insurance_cover: InsuranceCoverOut
+    territory: str | None
+    tags: list[str]
     custom: dict[str, Any]
     version: int
     created_at: dt.datetime
@@ -117,7 +128,8 @@ class CustomerOut(Output):
     @classmethod
     def of(cls, customer: Customer) -> CustomerOut:
         """Show a customer."""
-        return cls(**{name: getattr(customer, name) for name in CustomerOut.model_fields})
+        cover = InsuranceCoverOut(state=customer.insurance_cover, until_on=customer.insurance_cover_until, reference=customer.insurance_cover_reference)
+        return cls(insurance_cover=cover, **{name: getattr(customer, name) for name in CustomerOut.model_fields if name != "insurance_cover"})
 
 
 class CustomerRecord(CustomerOut):
@@ -132,7 +144,7 @@ class CustomerRecord(CustomerOut):
 
 
 class CurrencyPositionOut(Output):
-    """The sums of one currency. `disputed` is a part of overdue and not due; `promised` is zero until promises are recorded."""
+    """The sums of one currency. `disputed` is a part of overdue and not due; and so is `promised`: what open promises still let expect."""
 
     currency: str
     overdue: MoneyOut
@@ -165,7 +177,7 @@ class PositionOut(Output):
                     overdue=MoneyOut.of(c.overdue_minor, c.currency),
                     not_due=MoneyOut.of(c.not_due_minor, c.currency),
                     disputed=MoneyOut.of(c.disputed_minor, c.currency),
-                    promised=MoneyOut.of(0, c.currency),
+                    promised=MoneyOut.of(c.promised_minor, c.currency),
                     open_credit=MoneyOut.of(c.open_credit_minor, c.currency),
                     unapplied_receipts=MoneyOut.of(c.unapplied_receipts_minor, c.currency),
                     net=MoneyOut.of(c.net_minor, c.currency),

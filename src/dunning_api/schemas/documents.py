@@ -80,6 +80,7 @@ class ItemOut(Output):
     collection_method: str | None
     policy: str
     scenario_id: UUID | None
+    status_code: str | None
     value_on: dt.date
     recorded_on: dt.date
     step_code: str | None

@@ -31,7 +31,10 @@ class SumOut(Output):
 
 
 class ImportOut(Output):
-    """How far an import is. `error` says why it failed, or what a person has to decide."""
+    """How far an import is. `error` says why it failed, or what a person has to decide.
+
+    `assigned` customers were given to somebody by the ledger's rules; for `unassigned` ones of the ledger no rule fits (null: there are no rules).
+    """
 
     import_id: UUID
     ledger_id: UUID
@@ -43,6 +46,8 @@ class ImportOut(Output):
     error: str | None
     counts: CountsOut
     counts_by_kind: dict[str, CountsOut]
+    assigned: int
+    unassigned: int | None
     totals: list[SumOut]
     complete_as_of: dt.datetime | None
     created_at: dt.datetime
@@ -51,12 +56,14 @@ class ImportOut(Output):
     @classmethod
     def of(cls, found: Import) -> ImportOut:
         """Show an import."""
-        shown = {name: getattr(found, name) for name in cls.model_fields if name not in {"counts", "counts_by_kind", "totals"}}
+        shown = {name: getattr(found, name) for name in cls.model_fields if name not in {"counts", "counts_by_kind", "assigned", "unassigned", "totals"}}
         by_kind = found.counts.get("by_kind", {})
         sums = found.counts.get("totals", {})
         return cls(
             counts=_counts(found.counts),
             counts_by_kind={kind: _counts(by_kind[kind]) for kind in sorted(by_kind)},
+            assigned=found.counts.get("assigned", 0),
+            unassigned=found.counts.get("unassigned"),
             totals=[
                 SumOut(outcome=outcome, total=MoneyOut.of(sums[currency][outcome], currency)) for currency in sorted(sums) for outcome in sorted(sums[currency])
             ],

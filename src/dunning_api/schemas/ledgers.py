@@ -9,8 +9,8 @@ from uuid import UUID
 from pydantic import AwareDatetime, ConfigDict, Field
 
 from dunning.ledger.ledger_store import Ledger
-from dunning.ledger.rows import CountryCode, Email, ExternalId, Line, Url
-from dunning_api.schemas.base import Currency, Input, Language, Output
+from dunning.ledger.rows import Amount, CountryCode, Email, ExternalId, Line, Url
+from dunning_api.schemas.base import Currency, Input, Language, MoneyOut, Output
 
 ClockTime = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$", description="Local wall-clock time, HH:MM.")]
 Minutes = Annotated[int, Field(ge=0, le=3600)]
@@ -40,6 +40,12 @@ class BankAccount(Input):
     currency: Currency
 
 
+Weights = Annotated[
+    dict[Annotated[str, Field(max_length=60)], Annotated[int, Field(ge=0, le=1000)]],
+    Field(max_length=20, description="Weights of the named parts of a call's priority; a part that is not named keeps its default."),
+]
+
+
 class _Settings(Input):
     subdivision: Annotated[str | None, Field(pattern=r"^[A-Z0-9]{1,3}$", description="Subdivision whose holidays count too, such as MI.")] = None
     reply_to: Email | None = None
@@ -47,7 +53,9 @@ class _Settings(Input):
     link_target: Annotated[str, Field(max_length=2000, description="`portal`, or the address of your own extranet with `{token}` in it, https only.")] = (
         "portal"
     )
-    crm_url: Annotated[Url | None, Field(description="Where colleagues find a customer; goes into internal mails.")] = None
+    crm_url: Annotated[
+        Url | None, Field(description="Where colleagues find a customer, https; `{external_id}` stands for your id of it. Goes into internal mails.")
+    ] = None
     run_mode: Annotated[Literal["automatic", "proposal"], Field(description="`proposal`: every run waits for a person.")] = "proposal"
     nightly_at: Annotated[ClockTime, Field(description="Local time of the nightly run, HH:MM.")] = "06:00"
     send_from: Annotated[ClockTime, Field(description="Mails leave from this local time on.")] = "08:00"
@@ -59,6 +67,20 @@ class _Settings(Input):
     closing_limit_percent: Annotated[
         int, Field(ge=0, le=100, description="A snapshot that would close more than this share of items or amount waits for a person.")
     ] = 20
+    step_change_limit_percent: Annotated[
+        int,
+        Field(ge=1, le=100, description="A run that would move more than this share of the owing customers to another step waits for a person; 100 is off."),
+    ] = 50
+    message_limit: Annotated[
+        list[Amount] | None,
+        Field(max_length=50, description="A run with a message that asks for more than this waits for a person: one amount a currency; null is off."),
+    ] = None
+    contact_budget: Annotated[
+        int | None,
+        Field(ge=1, le=366, description="A customer is contacted at most so often within `contact_budget_days`, by scenario or specific action; null is off."),
+    ] = None
+    contact_budget_days: Annotated[int | None, Field(ge=1, le=366, description="The rolling window of the contact budget.")] = None
+    priority_weights: Weights = Field(default={})
     undo_seconds: Annotated[Minutes, Field(description="How long a queued mail can still be taken back, in seconds.")] = 0
     return_hold_days: Annotated[int, Field(ge=0, le=365, description="Days for which items of a returned payment are held.")] = 0
     challenge: Annotated[
@@ -89,7 +111,7 @@ class LedgerCreate(_Settings):
 
     def fields(self) -> dict[str, Any]:
         """Return the settings as the service takes them."""
-        return self.model_dump()
+        return {**self.model_dump(), "message_limit": _limits(self.message_limit)}
 
 
 class LedgerUpdate(Input):
@@ -116,6 +138,11 @@ class LedgerUpdate(Input):
     send_on_closed_days: bool | None = None
     freshness_limit_hours: Annotated[int | None, Field(ge=1, le=8760)] = None
     closing_limit_percent: Annotated[int | None, Field(ge=0, le=100)] = None
+    step_change_limit_percent: Annotated[int | None, Field(ge=1, le=100)] = None
+    message_limit: Annotated[list[Amount] | None, Field(max_length=50)] = None
+    contact_budget: Annotated[int | None, Field(ge=1, le=366)] = None
+    contact_budget_days: Annotated[int | None, Field(ge=1, le=366)] = None
+    priority_weights: Weights | None = None
     undo_seconds: Minutes | None = None
     return_hold_days: Annotated[int | None, Field(ge=0, le=365)] = None
     challenge: Literal["tax_number", "document_number", "button"] | None = None
@@ -125,10 +152,16 @@ class LedgerUpdate(Input):
     def fields(self) -> dict[str, Any]:
         """Return what was given; null clears only what may be empty."""
         given = self.model_dump(exclude_unset=True)
+        if "message_limit" in given:
+            given["message_limit"] = _limits(self.message_limit)
         return {name: value for name, value in given.items() if value is not None or name in _MAY_BE_EMPTY}
 
 
-_MAY_BE_EMPTY = {"subdivision", "reply_to", "crm_url", "freshness_limit_hours", "scenario_id"}
+def _limits(amounts: list[Amount] | None) -> list[dict[str, Any]]:
+    return [{"currency": amount.currency, "minor": amount.minor} for amount in sorted(amounts or [], key=lambda one: one.currency)]
+
+
+_MAY_BE_EMPTY = {"contact_budget", "contact_budget_days", "subdivision", "reply_to", "crm_url", "freshness_limit_hours", "scenario_id"}
 
 
 class Freshness(Input):
@@ -175,6 +208,11 @@ class LedgerOut(Output):
     freshness_limit_hours: int | None
     complete_as_of: dt.datetime | None
     closing_limit_percent: int
+    step_change_limit_percent: int
+    message_limit: list[MoneyOut] | None
+    contact_budget: int | None
+    contact_budget_days: int | None
+    priority_weights: dict[str, int]
     undo_seconds: int
     return_hold_days: int
     challenge: str
@@ -189,4 +227,6 @@ class LedgerOut(Output):
     def of(cls, ledger: Ledger) -> LedgerOut:
         """Show a ledger."""
         accounts = [BankAccountOut(**{name: account.get(name) for name in BankAccountOut.model_fields}) for account in ledger.bank_accounts]
-        return cls(bank_accounts=accounts, **{name: getattr(ledger, name) for name in cls.model_fields if name != "bank_accounts"})
+        limits = [MoneyOut.of(limit["minor"], limit["currency"]) for limit in ledger.message_limit] or None
+        shaped = {"bank_accounts": accounts, "message_limit": limits}
+        return cls(**shaped, **{name: getattr(ledger, name) for name in cls.model_fields if name not in shaped})

@@ -23,9 +23,9 @@ class GradeOut(Output):
     weakness: str
 
     @classmethod
-    def of(cls, grade: Grade) -> GradeOut:
-        """Show a grade."""
-        meaning = meaning_of(grade)
+    def of(cls, grade: Grade, *, vouched: bool = False) -> GradeOut:
+        """Show a grade; `vouched` where the company's own extranet stands for its reader."""
+        meaning = meaning_of(grade, vouched=vouched)
         return cls(grade=grade, words=meaning.words, weakness=meaning.weakness)
 
 
@@ -93,7 +93,7 @@ class LinkResolve(Input):
         json_schema_extra={
             "examples": [
                 {
-                    "token": "k1.AAAA….BBBB…",
+                    "token": f"k1.{'A' * 43}.{'B' * 27}",
                     "reader": {"name": "Anna Rossi", "role": "accounting", "contact": "anna.rossi@customer.example"},
                     "act": "view",
                     "statement": None,
@@ -102,7 +102,11 @@ class LinkResolve(Input):
         },
     )
 
-    token: str = Field(min_length=1, max_length=400, description="What stood for `{token}` in the address of the mail.")
+    token: str = Field(
+        min_length=1,
+        max_length=400,
+        description="What stood for `{token}` in the address of the mail. The example is none that was ever sent (404): put a live token in its place.",
+    )
     reader: ReaderIn
     act: Literal["view", "acknowledge"] = Field(description="`view`: the claim is shown to the reader; `acknowledge`: the reader also confirmed receipt.")
     statement: LongText | None = Field(default=None, description="With `acknowledge`: the sentence that the reader confirmed, as your page showed it.")
@@ -206,7 +210,7 @@ class LinkResolved(Output):
             settled=live.settled,
             today=visit.today,
             vouched_by=vouched_by,
-            reading=GradeOut.of(grade),
+            reading=GradeOut.of(grade, vouched=True),
         )
 
 

@@ -29,6 +29,7 @@ MessageState = Literal[
     "cancelled",
     "closed_unknown",
 ]
+MessageKind = Literal["notice", "test"]
 Delivery = Literal["none", "delayed", "delivered", "failed"]
 
 
@@ -40,13 +41,17 @@ class AddresseeOut(Output):
 
 
 class MessageOut(Output):
-    """One message to one recipient. `cc` are the recipients of copies, which are messages of their own; nothing is ever sent in blind copy."""
+    """One message to one recipient. `cc` are the recipients of copies, which are messages of their own; nothing is ever sent in blind copy.
+
+    A `test` belongs to no customer, action or claim; its `template_version` is null where the draft was sent.
+    """
 
     message_id: UUID
+    kind: MessageKind
     ledger_id: UUID
-    customer_id: UUID
-    action_id: UUID
-    claim_id: UUID
+    customer_id: UUID | None
+    action_id: UUID | None
+    claim_id: UUID | None
     notice: str
     channel: str
     audience: str
@@ -58,7 +63,7 @@ class MessageOut(Output):
     subject: str | None
     language: str
     template_id: UUID
-    template_version: int
+    template_version: int | None
     content_mode: str
     relay: str
     state: MessageState

@@ -60,7 +60,7 @@ class RunCounts(Output):
 
 
 class RunOut(Output):
-    """A run. `reasons` counts items that are not asked for, by why; `held_because` says why it waits for a person."""
+    """A run. `reasons` counts items that are not asked for, by why; `held_because` says why it waits for a person, `held_reasons` all that holds it."""
 
     run_id: UUID
     ledger_id: UUID
@@ -74,6 +74,7 @@ class RunOut(Output):
     counts: RunCounts
     reasons: dict[str, int]
     held_because: str | None
+    held_reasons: list[dict[str, Any]]
     error: str | None
     actor: str
     business_at: dt.datetime
@@ -101,6 +102,7 @@ class RunOut(Output):
             counts=RunCounts.of(row["counts"]),
             reasons=row["reasons"],
             held_because=row["held_because"],
+            held_reasons=row["held_reasons"],
             error=row["error"],
             actor=row["actor"],
             business_at=row["business_at"],

@@ -6,7 +6,7 @@ import datetime as dt
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, EmailStr, Field
 
 from dunning.scenarios.linter import Finding, Severity
 from dunning.scenarios.service import Publication, StoredScenario, StoredVersion
@@ -15,6 +15,7 @@ from dunning.scenarios.steps import (
     Channel,
     ContentMode,
     Grouping,
+    Ladder,
     LateEntry,
     Mode,
     Netting,
@@ -25,7 +26,7 @@ from dunning.scenarios.steps import (
     TaskKind,
     TriggerKind,
 )
-from dunning_api.schemas.base import Input, MoneyIn, Output
+from dunning_api.schemas.base import Input, MoneyIn, Output, Text
 
 Code = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$", examples=["claims"])]
 Days = Annotated[int, Field(ge=0, le=3650)]
@@ -65,6 +66,11 @@ class NoticeIn(Input):
     primary: Annotated[bool, Field(description="Whether its acceptance completes the step; exactly one notice of a step is primary.")] = True
     copy_roles: Annotated[list[Code], Field(max_length=20, description="Own people who get a copy without the customer's link.")] = Field(default=[])
     fallback: Annotated[list[Channel], Field(max_length=10)] = Field(default=[])
+    sender_name: Annotated[Text | None, Field(description="Who writes this step, instead of the ledger's sender; of the primary notice only.")] = None
+    reply_to: Annotated[EmailStr | None, Field(description="Where answers to this step go, instead of the ledger's address.")] = None
+    template_when_covered: Annotated[Code | None, Field(description="The template for customers whom a credit insurer covers; null: the same as for all.")] = (
+        None
+    )
 
 
 class OperationIn(Input):
@@ -80,6 +86,15 @@ class TaskIn(Input):
 
     kind: TaskKind
     text: Annotated[str, Field(min_length=1, max_length=2000, pattern=r"\S")]
+
+
+class ConditionsIn(Input):
+    """What else must hold of the customer before the step comes. Counts and ages are those of the scenario's overdue items that may be shown."""
+
+    min_overdue_items: Annotated[int | None, Field(ge=1, le=3650, description="At least so many overdue items.")] = None
+    min_oldest_days: Annotated[int | None, Field(ge=1, le=3650, description="The oldest is overdue by at least so many days.")] = None
+    tags_any: Annotated[list[Code], Field(max_length=20, description="The customer has at least one of these tags.")] = Field(default=[])
+    tags_none: Annotated[list[Code], Field(max_length=20, description="The customer has none of these tags.")] = Field(default=[])
 
 
 class StepIn(Input):
@@ -103,6 +118,7 @@ class StepIn(Input):
     notices: Annotated[list[NoticeIn], Field(max_length=20)] = Field(default=[])
     operations: Annotated[list[OperationIn], Field(max_length=20)] = Field(default=[])
     task: TaskIn | None = None
+    conditions: ConditionsIn | None = None
 
 
 class _Settings(Input):
@@ -113,6 +129,12 @@ class _Settings(Input):
     grace_days: Annotated[int | None, Field(ge=0, le=3650, description="Days past due that count as not late; null leaves it to the ledger.")] = None
     reset_policy: ResetPolicy = ResetPolicy.RESUME
     shift: Shift = Shift.NONE
+    ladder: Annotated[
+        Ladder,
+        Field(
+            description="`item`: each item climbs by its own dates. `lead_item`: the customer's oldest overdue item leads, the others take its step with it."
+        ),
+    ] = Ladder.ITEM
     min_item: Minimums = Field(default=[])
     min_customer: Minimums = Field(default=[])
 

@@ -8,12 +8,14 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field, model_validator
 
-from dunning.kit.ids import ClaimId, CustomerId
+from dunning.kit.ids import ActionId, ClaimId, CustomerId, LedgerId
+from dunning.ledger.rows import Email
 from dunning.messages.grammar import Problem
 from dunning.messages.placeholders import BLOCK_FIELDS, ITEM_FIELDS, PLACEHOLDERS
 from dunning.messages.preview import Preview, Subject
 from dunning.messages.template_service import StoredTemplate, StoredTemplateVersion, TemplatePublication
 from dunning.messages.templates import Inspection
+from dunning.messages.test_messages import Shown
 from dunning_api.schemas.base import Input, Language, Output, Text
 from dunning_api.schemas.scenarios import Code
 
@@ -214,6 +216,44 @@ class PreviewOut(Output):
         """Show a preview."""
         mail = preview.rendered
         return cls(language=mail.language, version=preview.version, subject=mail.subject, text=mail.text, html=mail.html, sha256=preview.sha256)
+
+
+class TestSendCreate(Input):
+    """What to send to a colleague, and what to show the template with: a customer as it stands now, a past action, or the sample in a ledger's name."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"to": "ar@acme.example", "ledger_id": "01920000-0000-7000-8000-000000000000"}]})
+
+    to: Annotated[Email, Field(description="An address at one of the tenant's `internal_domains`.")]
+    version: Annotated[int | None, Field(ge=1, le=2**31 - 1, description="A published version; null: the draft.")] = None
+    language: Annotated[
+        Language | Literal["all"] | None, Field(description="`all`: a mail for each language of the template; null: the one the reader would be written to in.")
+    ] = None
+    content_mode: Literal["full", "link_only"] = "full"
+    customer_id: Annotated[UUID | None, Field(description="Show what this customer has open now.")] = None
+    action_id: Annotated[UUID | None, Field(description="Show what this past action told, as it was frozen.")] = None
+    ledger_id: Annotated[UUID | None, Field(description="Show sample data, sent in the name of this ledger.")] = None
+
+    @model_validator(mode="after")
+    def _one_subject(self) -> TestSendCreate:
+        if sum(one is not None for one in (self.customer_id, self.action_id, self.ledger_id)) != 1:
+            msg = "give one of customer_id, action_id and ledger_id"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def shown(self) -> Shown:
+        """What the template is shown with."""
+        return Shown(
+            customer_id=None if self.customer_id is None else CustomerId(self.customer_id),
+            action_id=None if self.action_id is None else ActionId(self.action_id),
+            ledger_id=None if self.ledger_id is None else LedgerId(self.ledger_id),
+        )
+
+
+class TestSendOut(Output):
+    """The queued tests, one a language. `GET /messages/{message_id}` says what became of each."""
+
+    message_ids: list[UUID]
 
 
 class PlaceholderOut(Output):

@@ -104,6 +104,7 @@ class KeyCreate(Input):
     name: Text
     scopes: Annotated[list[Annotated[str, Field(max_length=40)]], Field(min_length=1, max_length=20)]
     expires_at: AwareDatetime | None = None
+    person_id: Annotated[UUID | None, Field(description="The person for whom the key always acts; null: the company's own software.")] = None
 
 
 class KeyRotate(Input):
@@ -125,6 +126,7 @@ class KeyOut(Output):
     revoked_at: dt.datetime | None
     last_used_at: dt.datetime | None
     rotated_from: UUID | None
+    person_id: UUID | None
 
     @classmethod
     def of(cls, key: Key) -> KeyOut:
@@ -138,6 +140,7 @@ class KeyOut(Output):
             revoked_at=key.revoked_at,
             last_used_at=key.last_used_at,
             rotated_from=key.rotated_from,
+            person_id=key.person_id,
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import gc
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -12,26 +12,34 @@ from typing import NoReturn
 
 import asyncpg
 
+from dunning.collection import assignment_rule_store, sharing
+from dunning.collection.assignment_rules import COLLECTOR
+from dunning.collection.sharing import Applied
 from dunning.events import due_work
 from dunning.kit.clock import Clock
 from dunning.kit.database import AWAY, Session
-from dunning.kit.errors import DunningError
 from dunning.kit.faults import InjectedFault, faultpoint
-from dunning.kit.ids import TenantId
+from dunning.kit.ids import CustomerId, ImportId, TenantId
 from dunning.kit.logs import logger
-from dunning.ledger import import_kinds, import_store, importing
+from dunning.ledger import import_kinds, import_store, importing, ledgers
 from dunning.ledger.import_files import FileRow, read_rows
 from dunning.ledger.import_store import Import, RowRecord
 from dunning.receipts import import_kind
 from dunning.tenancy import service as tenancy
+from dunning_worker.collector import few_collections
+from dunning_worker.jobs.assigning import ROLES, assign_everybody
+from dunning_worker.jobs.rehearsal import mentioned_by, rehearse
 from dunning_worker.world import World
 
 KINDS = {kind.name: kind for kind in (import_kinds.CUSTOMERS, import_kinds.DOCUMENTS, import_kind.RECEIPTS, import_kinds.HOLDS)}
 log = logger("worker")
 LAST_ROW = 2**31 - 1
 ANALYSE_AFTER = (1, 10, 100, 1000)
-"""Batches of one import after which the planner's statistics are renewed."""
-REFUSED = (DunningError, asyncpg.IntegrityConstraintViolationError)
+"""Batches of one import after which the planner's statistics are renewed, where the tables have outgrown them."""
+OFTEN_SECONDS = 0.0005
+USUAL_SECONDS = sys.getswitchinterval()
+SAY_WHO_OWES = ("customers", "documents", "mixed")
+"""Kinds of files after which customers without a collector are looked at again."""
 
 
 class _Rehearsed(Exception):
@@ -65,8 +73,8 @@ async def work_on_imports(world: World, tenant_id: TenantId) -> int:
                     await importing.check(session, tenant_id=tenant_id, imported=locked, content=content, kinds=KINDS)
             continue
         try:
-            with _few_collections():
-                done = await (_dry_run if imported.dry_run else _apply)(world, tenant_id, imported, content)
+            with few_collections(), _turns_taken_often():
+                done = await (_answer if imported.dry_run else _apply)(world, tenant_id, imported, content)
         except (*AWAY, InjectedFault, asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError):
             raise
         except Exception:
@@ -79,14 +87,14 @@ async def work_on_imports(world: World, tenant_id: TenantId) -> int:
 
 
 @contextmanager
-def _few_collections() -> Iterator[None]:
-    """Have the collector of cycles run seldom meanwhile: a batch is many small objects without cycles, and searching them took two fifths of the time."""
-    before = gc.get_threshold()
-    gc.set_threshold(100_000, 50, 100)
+def _turns_taken_often() -> Iterator[None]:
+    """Have threads take turns often: the one that reads ahead would else keep each answer of the database waiting for five milliseconds."""
+    sys.setswitchinterval(OFTEN_SECONDS)
     try:
         yield
     finally:
-        gc.set_threshold(*before)
+        # Not what it was when this began: another import may have set that.
+        sys.setswitchinterval(USUAL_SECONDS)
 
 
 async def _fail(world: World, tenant_id: TenantId, imported: Import) -> None:
@@ -127,11 +135,15 @@ async def _apply(world: World, tenant_id: TenantId, imported: Import, content: b
         if batches in ANALYSE_AFTER and len(batch) == size:
             # A first large file fills tables faster than the database looks at them by itself; until then its plans are for empty ones.
             async with world.database.transaction(tenant_id) as session:
-                await import_store.analyse_tables(session)
+                outgrown = await import_store.outgrown_tables(session)
+                if outgrown:
+                    await import_store.analyse_tables(session, outgrown)
         batch = following
     if imported.mode == "snapshot":
         await _close(world, tenant_id, imported, content)
     await _retry(world, tenant_id, imported)
+    if imported.kind in SAY_WHO_OWES:
+        await _assign_rest(world, tenant_id, imported)
     async with world.database.transaction(tenant_id) as session:
         last = await import_store.lock_import(session, tenant_id, imported.import_id)
         if last is not None and last.state in {"staged", "applying"}:
@@ -140,7 +152,12 @@ async def _apply(world: World, tenant_id: TenantId, imported: Import, content: b
 
 
 def _next(rows: Iterator[FileRow], size: int) -> list[FileRow]:
-    return list(islice(rows, size))
+    found = list(islice(rows, size))
+    for row in found:
+        if row.stated is not None:
+            # Reading the digest keeps it: it is made here, in the thread, instead of while the database waits.
+            row.stated.content_sha256  # noqa: B018
+    return found
 
 
 async def _one_batch(world: World, tenant_id: TenantId, imported: Import, at_row: int, batch: list[FileRow]) -> bool:
@@ -154,9 +171,10 @@ async def _one_batch(world: World, tenant_id: TenantId, imported: Import, at_row
                 if locked.state == "staged":
                     await import_store.set_state(session, tenant_id, imported.import_id, "applying")
                 clock = await _clock(session, tenant_id)
-                await importing.apply_rows(session, clock, tenant_id=tenant_id, imported=locked, rows=batch, kinds=KINDS, one_by_one=one_by_one)
+                made = await importing.apply_rows(session, clock, tenant_id=tenant_id, imported=locked, rows=batch, kinds=KINDS, one_by_one=one_by_one)
+                await _assign_new(session, clock, tenant_id, locked, made, batch[-1].row_no + 1)
                 await faultpoint("import_batch_applied")
-        except REFUSED:
+        except importing.REFUSED:
             if one_by_one:
                 raise
         else:
@@ -164,20 +182,37 @@ async def _one_batch(world: World, tenant_id: TenantId, imported: Import, at_row
     return False
 
 
-def _named_by(imported: Import, content: bytes) -> tuple[list[str], list[str]]:
-    """Return the external ids of the documents and of the customers that a snapshot mentions."""
-    mentioned: list[str] = []
-    customers: set[str] = set()
-    for row in read_rows(content, importing.shape_of(imported), KINDS):
-        if row.external_id is not None:
-            mentioned.append(row.external_id)
-        if row.stated is not None:
-            customers.add(row.stated.customer_external_id)
-    return mentioned, sorted(customers)
+async def _assign_new(session: Session, clock: Clock, tenant_id: TenantId, imported: Import, made: list[CustomerId], next_row: int) -> None:
+    """Give customers who have just come to somebody; in the batch's own transaction, so that nobody ever meets one of them without."""
+    if not made:
+        return
+    ledger = await ledgers.ledger_of(session, tenant_id=tenant_id, ledger_id=imported.ledger_id)
+    applied = await sharing.apply_to_new(session, clock, tenant_id=tenant_id, actor=imported.actor, ledger=ledger, customer_ids=made)
+    if applied.assigned_count:
+        await importing.count_assigned(session, tenant_id=tenant_id, imported=imported, next_row=next_row, assigned=applied.assigned_count)
+
+
+async def _assign_rest(world: World, tenant_id: TenantId, imported: Import) -> None:
+    """Give those to somebody for whom the amounts had to be known, and note for how many nobody was found. Whoever has somebody is left alone, so twice is harmless."""
+    done = await assign_everybody(world, tenant_id, imported.ledger_id, imported.actor)
+    async with world.database.transaction(tenant_id) as session:
+        for role, applied in done.items():
+            await _note_assigned(session, tenant_id, imported, role, applied)
+
+
+async def _note_assigned(session: Session, tenant_id: TenantId, imported: Import, role: str, applied: Applied) -> None:
+    if not applied.has_rules:
+        return
+    locked = await import_store.lock_import(session, tenant_id, imported.import_id)
+    if locked is not None:
+        left = applied.left_count if role == COLLECTOR else None
+        await importing.count_assigned(
+            session, tenant_id=tenant_id, imported=locked, next_row=locked.next_row, assigned=applied.assigned_count, unassigned=left
+        )
 
 
 async def _close(world: World, tenant_id: TenantId, imported: Import, content: bytes) -> None:
-    mentioned, customers = _named_by(imported, content)
+    mentioned, customers = mentioned_by(imported, content, KINDS)
     while True:
         async with world.database.transaction(tenant_id) as session:
             locked = await import_store.lock_import(session, tenant_id, imported.import_id)
@@ -199,6 +234,7 @@ async def _close(world: World, tenant_id: TenantId, imported: Import, content: b
 
 async def _retry(world: World, tenant_id: TenantId, imported: Import) -> None:
     tried = 1
+    stuck: set[tuple[ImportId, int]] = set()
     while tried:
         for one_by_one in (False, True):
             try:
@@ -213,13 +249,21 @@ async def _retry(world: World, tenant_id: TenantId, imported: Import) -> None:
                         imported=locked,
                         kinds=KINDS,
                         limit=world.settings.import_batch_rows,
+                        stuck=stuck,
                         one_by_one=one_by_one,
                     )
-            except REFUSED:
+            except importing.REFUSED:
                 if one_by_one:
                     raise
             else:
                 break
+
+
+async def _answer(world: World, tenant_id: TenantId, imported: Import, content: bytes) -> bool:
+    async with world.database.reading(tenant_id) as session:
+        shared_out = imported.kind in SAY_WHO_OWES and await assignment_rule_store.active_rules(session, tenant_id, imported.ledger_id)
+    # Who is given a customer depends on how many each has by then, so a file for a ledger with such rules is tried as a whole.
+    return await (_dry_run(world, tenant_id, imported, content) if shared_out else rehearse(world, tenant_id, imported, content, KINDS))
 
 
 async def _dry_run(world: World, tenant_id: TenantId, imported: Import, content: bytes) -> bool:
@@ -247,15 +291,24 @@ async def _dry_run(world: World, tenant_id: TenantId, imported: Import, content:
 async def _rehearse(session: Session, clock: Clock, tenant_id: TenantId, imported: Import, content: bytes, size: int) -> NoReturn:
     rows = _rows_from(imported, content)
     while batch := list(islice(rows, size)):
-        await importing.apply_rows(session, clock, tenant_id=tenant_id, imported=imported, rows=batch, kinds=KINDS, one_by_one=True)
+        made = await importing.apply_rows(session, clock, tenant_id=tenant_id, imported=imported, rows=batch, kinds=KINDS, one_by_one=True)
+        await _assign_new(session, clock, tenant_id, imported, made, batch[-1].row_no + 1)
     import_id = imported.import_id
     seen = await import_store.lock_import(session, tenant_id, import_id) or imported
     if imported.mode == "snapshot":
-        mentioned, customers = _named_by(imported, content)
+        mentioned, customers = mentioned_by(imported, content, KINDS)
         while await importing.close_unmentioned(session, clock, tenant_id=tenant_id, imported=seen, mentioned=mentioned, customers=customers, limit=size):
             seen = await import_store.lock_import(session, tenant_id, import_id) or seen
-    while await importing.retry_parked(session, clock, tenant_id=tenant_id, imported=seen, kinds=KINDS, limit=size, one_by_one=True):
+    stuck: set[tuple[ImportId, int]] = set()
+    while await importing.retry_parked(session, clock, tenant_id=tenant_id, imported=seen, kinds=KINDS, limit=size, stuck=stuck, one_by_one=True):
         seen = await import_store.lock_import(session, tenant_id, import_id) or seen
+    for role in ROLES if imported.kind in SAY_WHO_OWES else ():
+        found, place = await sharing.apply(session, clock, tenant_id=tenant_id, actor=imported.actor, ledger_id=imported.ledger_id, role=role)
+        while place is not None:
+            part, place = await sharing.apply(session, clock, tenant_id=tenant_id, actor=imported.actor, ledger_id=imported.ledger_id, role=role, after=place)
+            found.include(part)
+        await _note_assigned(session, tenant_id, imported, role, found)
+    seen = await import_store.lock_import(session, tenant_id, import_id) or seen
     raise _Rehearsed(seen, await import_store.rows_after(session, tenant_id, import_id, None, 0, LAST_ROW))
 
 

@@ -12,6 +12,8 @@ from dunning.kit.clock import local_date
 from dunning.kit.faults import faultpoint
 from dunning.kit.ids import TenantId
 from dunning.tenancy import service as tenancy
+from dunning_worker.jobs.assigning import assign_everybody
+from dunning_worker.jobs.watch import watch_ledger
 from dunning_worker.world import World
 
 
@@ -22,15 +24,16 @@ async def run_due_nights(world: World, tenant_id: TenantId) -> int:
     way is left due and looked at again soon.
     """
     async with world.database.transaction(tenant_id) as session:
-        clock = tenancy.clock_of(await tenancy.tenant_of(session, tenant_id))
         await due_work.take(session, tenant_id, "schedule")
-        await nights.begin_schedule(session, clock, tenant_id=tenant_id)
-        due = await nights.nights_due(session, clock, tenant_id=tenant_id)
-        following = await nights.next_due_at(session, clock, tenant_id=tenant_id)
+        tenant = await tenancy.tenant_of(session, tenant_id)
+        clock = tenancy.clock_of(tenant)
+        schedule = await nights.begin_schedule(session, clock, tenant=tenant)
+        due = schedule.due(clock.now())
+        following = schedule.next_at(clock.now())
         if due:
             again = await session.value("select now() + make_interval(secs => $1)", world.settings.lease_seconds)
             await due_work.ring(session, tenant_id, "schedule", again)
-        elif following is not None and (await tenancy.tenant_of(session, tenant_id)).mode == "live":
+        elif following is not None and tenant.mode == "live":
             await due_work.ring(session, tenant_id, "schedule", following)
     begun = 0
     for night in due:
@@ -42,6 +45,7 @@ async def run_night(world: World, tenant_id: TenantId, night: Night) -> int:
     """Do what a night brings to one ledger before its run, and begin the run; return 1 when it was begun by this."""
     outbound = Outbound.of(world.settings, world.keyring)
     ledger_id = night.ledger.ledger_id
+    await watch_ledger(world, tenant_id, ledger_id)
     done = 1
     while done:
         async with world.database.transaction(tenant_id) as session:
@@ -49,12 +53,12 @@ async def run_night(world: World, tenant_id: TenantId, night: Night) -> int:
             done = await nights.tidy_up(session, clock, tenant_id=tenant_id, ledger_id=ledger_id, outbound=outbound)
             kept_since = clock.now() - dt.timedelta(days=world.settings.inputs_kept_days)
             done += await run_store.forget_inputs(session, tenant_id, kept_since, nights.BATCH)
-    today = local_date(clock.now(), night.ledger.time_zone)
-    async with world.database.reading(tenant_id) as reading:
-        waiting = await action_queries.scheduled_actions(reading, tenant_id, ledger_id, today, nights.LEDGERS_MAX)
+            today = local_date(clock.now(), night.ledger.time_zone)
+            waiting = [] if done else await action_queries.scheduled_actions(session, tenant_id, ledger_id, today, nights.LEDGERS_MAX)
     for action_id in waiting:
         async with world.database.transaction(tenant_id) as session:
             await actions.carry_out_scheduled(session, clock, tenant_id=tenant_id, action_id=action_id, outbound=outbound, actor=nights.JOB)
+    await assign_everybody(world, tenant_id, ledger_id, nights.JOB)
     await faultpoint("night_prepared")
     async with world.database.transaction(tenant_id) as session:
         run_id = await nights.run_night(session, clock, tenant_id=tenant_id, ledger_id=ledger_id, local_day=night.local_day)

@@ -8,21 +8,30 @@ from uuid import UUID
 import asyncpg
 
 from dunning.collection import planning, run_store, runs
+from dunning.collection.breakers import HeldBecause
 from dunning.collection.despatch import Outbound
-from dunning.collection.planning import PageFacts
-from dunning.collection.rules import HeldBecause
+from dunning.collection.planning import Page, PageFacts
+from dunning.collection.runs import RunBatch
 from dunning.events import due_work
 from dunning.kit.database import AWAY, Session
 from dunning.kit.faults import InjectedFault, faultpoint
-from dunning.kit.ids import RunId, TenantId
+from dunning.kit.ids import CustomerId, RunId, TenantId
 from dunning.kit.logs import logger
 from dunning.tenancy import service as tenancy
+from dunning_worker.collector import few_collections
 from dunning_worker.world import World
 
 log = logger("worker")
 
-NOT_ONE_CUSTOMERS_FAULT = (*AWAY, InjectedFault, asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError)
-"""Errors upon which the batch is tried again whole: nothing about a customer is wrong."""
+BATCHES_AT_ONCE = 2
+
+
+class _TakenOver(Exception):  # nothing is wrong: another worker goes on with the run
+    """The lease on a run has ended, and with it this worker's right to write."""
+
+
+NOT_ONE_CUSTOMERS_FAULT = (*AWAY, InjectedFault, asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError, runs.SendingOff, _TakenOver)
+"""What ends a batch without anything being wrong with one of its customers."""
 
 
 async def work_on_runs(world: World, tenant_id: TenantId) -> int:
@@ -41,8 +50,9 @@ async def work_on_runs(world: World, tenant_id: TenantId) -> int:
             return stages
         stages += 1
         try:
-            await (_plan if run["state"] == "planning" else _carry_out)(world, tenant_id, run)
-        except (*AWAY, InjectedFault):
+            with few_collections():
+                await (_plan if run["state"] == "planning" else _carry_out)(world, tenant_id, run)
+        except (*AWAY, InjectedFault, asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError):
             raise
         except Exception as error:
             log.exception("run.failed", run_id=run["run_id"], tenant_id=tenant_id)
@@ -59,36 +69,42 @@ async def _come_back(session: Session, tenant_id: TenantId, run: asyncpg.Record 
 
 
 async def _plan(world: World, tenant_id: TenantId, leased: asyncpg.Record) -> None:
-    run_id, token = RunId(leased["run_id"]), leased["lease_token"]
     async with world.database.transaction(tenant_id) as session:
-        if leased["ledger_revision"] == 0:
-            await runs.begin_planning(session, tenant_id=tenant_id, run=leased)
-        begun = await runs.run_of(session, tenant_id=tenant_id, run_id=run_id)
+        begun = await runs.begin_planning(session, tenant_id=tenant_id, run_id=RunId(leased["run_id"]))
     await faultpoint("run_begun")
-    # The database reads the next page while this process decides the present one: both cores of a small machine are busy.
+    # Three pages are under way: the database reads one and writes another while this process decides the one between them. Both cores of a small
+    # machine are busy.
     ahead = asyncio.create_task(_read_page(world, tenant_id, begun, begun["cursor_customer_id"]))
+    writing: asyncio.Task[None] | None = None
     try:
-        while True:
-            page = await ahead
-            if page.found:
-                ahead = asyncio.create_task(_read_page(world, tenant_id, begun, page.found[-1].customer_id))
-            async with world.database.transaction(tenant_id) as session:
-                run = await run_store.keep_lease(session, tenant_id, run_id, token, "planning", world.settings.lease_seconds)
-                if run is None:
-                    return
-                tenant = await tenancy.tenant_of(session, tenant_id)
-                if page.found:
-                    await planning.plan_page(session, tenant, run, page)
-                else:
-                    await faultpoint("run_planned")
-                    await runs.finish_planning(session, tenancy.clock_of(tenant), tenant_id=tenant_id, run=run)
-                await faultpoint("run_page_written")
-            await faultpoint("run_page_planned")
-            if not page.found:
-                return
+        while (read := await ahead).found:
+            ahead = asyncio.create_task(_read_page(world, tenant_id, begun, read.found[-1].customer_id))
+            page = await planning.decide_page(read, begun["local_date"])
+            if writing is not None:
+                await writing
+            writing = asyncio.create_task(_write_page(world, tenant_id, leased, page))
+        if writing is not None:
+            await writing
+        async with world.database.transaction(tenant_id) as session:
+            run = await _kept(session, world, tenant_id, leased)
+            await faultpoint("run_planned")
+            tenant = await tenancy.tenant_of(session, tenant_id)
+            await runs.finish_planning(session, tenancy.clock_of(tenant), tenant=tenant, run=run)
+    except _TakenOver:
+        return
     finally:
-        ahead.cancel()
-        await asyncio.gather(ahead, return_exceptions=True)
+        under_way = [task for task in (ahead, writing) if task is not None]
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
+
+
+async def _write_page(world: World, tenant_id: TenantId, leased: asyncpg.Record, page: Page) -> None:
+    async with world.database.transaction(tenant_id) as session:
+        run = await _kept(session, world, tenant_id, leased)
+        await planning.write_page(session, await tenancy.tenant_of(session, tenant_id), run, page)
+        await faultpoint("run_page_written")
+    await faultpoint("run_page_planned")
 
 
 async def _read_page(world: World, tenant_id: TenantId, run: asyncpg.Record, after: UUID | None) -> PageFacts:
@@ -97,49 +113,82 @@ async def _read_page(world: World, tenant_id: TenantId, run: asyncpg.Record, aft
 
 
 async def _carry_out(world: World, tenant_id: TenantId, leased: asyncpg.Record) -> None:
-    run_id, token = RunId(leased["run_id"]), leased["lease_token"]
+    """Carry a run out, two batches at a time: while the database writes one, this process works the next one out.
+
+    Batches hold different customers, so they wait for each other nowhere but at the run's row, which each touches last.
+    """
     outbound = Outbound.of(world.settings, world.keyring)
-    while True:
+    under_way: list[asyncio.Task[None]] = []
+    after: CustomerId | None = None
+    try:
+        while batch := await _next_batch(world, tenant_id, leased, after):
+            after = batch.planned[-1].customer_id
+            under_way.append(asyncio.create_task(_batch_or_each(world, tenant_id, leased, outbound, batch)))
+            if len(under_way) == BATCHES_AT_ONCE:
+                await under_way.pop(0)
+        while under_way:
+            await under_way.pop(0)
         async with world.database.transaction(tenant_id) as session:
-            run = await run_store.keep_lease(session, tenant_id, run_id, token, "committing", world.settings.lease_seconds)
-            if run is None:
-                return
-            rows = await run_store.to_execute(session, tenant_id, run_id, world.settings.execute_batch_customers)
+            run = await _kept(session, world, tenant_id, leased)
             clock = tenancy.clock_of(await tenancy.tenant_of(session, tenant_id))
-            if not rows:
-                await runs.finish_run(session, clock, tenant_id=tenant_id, run=run)
-                return
-        try:
-            await _batch(world, tenant_id, run, outbound, rows)
-        except runs.SendingOff:
-            async with world.database.transaction(tenant_id) as session:
-                await runs.hold_run(session, clock, tenant_id=tenant_id, run=run, because=HeldBecause.SENDING_OFF)
-            return
-        except NOT_ONE_CUSTOMERS_FAULT:
-            raise
-        except Exception as error:  # noqa: BLE001  # whatever it was, its customers are carried out one by one
-            log.warning("run.batch_failed", run_id=run_id, customers=len(rows), error=type(error).__name__)
-            for row in rows:
-                await _one(world, tenant_id, run, outbound, row)
-        await faultpoint("run_batch_executed")
+            await runs.finish_run(session, clock, tenant_id=tenant_id, run=run)
+    except _TakenOver:
+        return
+    except runs.SendingOff:
+        await asyncio.gather(*under_way, return_exceptions=True)
+        async with world.database.transaction(tenant_id) as session:
+            clock = tenancy.clock_of(await tenancy.tenant_of(session, tenant_id))
+            await runs.hold_run(session, clock, tenant_id=tenant_id, run=leased, because=HeldBecause.SENDING_OFF)
+    finally:
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
 
 
-async def _batch(world: World, tenant_id: TenantId, run: asyncpg.Record, outbound: Outbound, rows: list[asyncpg.Record]) -> None:
+async def _next_batch(world: World, tenant_id: TenantId, leased: asyncpg.Record, after: CustomerId | None) -> RunBatch | None:
     async with world.database.transaction(tenant_id) as session:
-        clock = tenancy.clock_of(await tenancy.tenant_of(session, tenant_id))
-        if await run_store.keep_lease(session, tenant_id, run["run_id"], run["lease_token"], "committing", world.settings.lease_seconds) is None:
-            return
-        await runs.execute_batch(session, clock, tenant_id=tenant_id, run=run, outbound=outbound, rows=rows)
+        run = await _kept(session, world, tenant_id, leased)
+        batch = await runs.next_batch(session, tenant_id=tenant_id, run=run, after=after, limit=world.settings.execute_batch_customers)
+    return batch if batch.planned else None
+
+
+async def _batch_or_each(world: World, tenant_id: TenantId, run: asyncpg.Record, outbound: Outbound, batch: RunBatch) -> None:
+    try:
+        await _batch(world, tenant_id, run, outbound, batch)
+    except NOT_ONE_CUSTOMERS_FAULT:
+        raise
+    except Exception as error:  # noqa: BLE001  # whatever it was, its customers are carried out one by one
+        log.warning("run.batch_failed", run_id=run["run_id"], customers=len(batch.planned), error=type(error).__name__)
+        for one in batch.single():
+            await _one(world, tenant_id, run, outbound, one)
+    await faultpoint("run_batch_executed")
+
+
+async def _batch(world: World, tenant_id: TenantId, run: asyncpg.Record, outbound: Outbound, batch: RunBatch) -> None:
+    async with world.database.transaction(tenant_id) as session:
+        tenant = await tenancy.tenant_of(session, tenant_id)
+        await runs.execute_batch(session, tenancy.clock_of(tenant), tenant=tenant, run=run, outbound=outbound, batch=batch)
+        # Last, so that batches under way together do not wait for each other on the run's row; a run taken over meanwhile undoes all of this.
+        await _kept(session, world, tenant_id, run)
         await faultpoint("run_batch_written")
 
 
-async def _one(world: World, tenant_id: TenantId, run: asyncpg.Record, outbound: Outbound, row: asyncpg.Record) -> None:
+async def _kept(session: Session, world: World, tenant_id: TenantId, leased: asyncpg.Record) -> asyncpg.Record:
+    """Extend the lease on a run and return the run as it is; raise `_TakenOver`, which undoes the transaction, where it is another's by now."""
+    run = await run_store.keep_lease(session, tenant_id, RunId(leased["run_id"]), leased["lease_token"], leased["state"], world.settings.lease_seconds)
+    if run is None:
+        raise _TakenOver
+    return run
+
+
+async def _one(world: World, tenant_id: TenantId, run: asyncpg.Record, outbound: Outbound, batch: RunBatch) -> None:
     """Carry out one customer by itself; what fails is listed on the run and touches no other."""
     try:
-        await _batch(world, tenant_id, run, outbound, [row])
-    except (*NOT_ONE_CUSTOMERS_FAULT, runs.SendingOff):
+        await _batch(world, tenant_id, run, outbound, batch)
+    except NOT_ONE_CUSTOMERS_FAULT:
         raise
     except Exception as error:
-        log.exception("run.customer_failed", run_id=run["run_id"], customer_id=row["customer_id"])
+        customer_id = batch.planned[0].customer_id
+        log.exception("run.customer_failed", run_id=run["run_id"], customer_id=customer_id)
         async with world.database.transaction(tenant_id) as session:
-            await run_store.set_outcomes(session, tenant_id, run["run_id"], [row["customer_id"]], ["failed"], [planning.error_text(error)])
+            await run_store.set_outcomes(session, tenant_id, run["run_id"], [customer_id], ["failed"], [planning.error_text(error)])

@@ -14,8 +14,9 @@ from dunning.kit.faults import InjectedFault, faultpoint
 from dunning.kit.ids import TenantId
 from dunning.kit.logs import logger
 from dunning.tenancy import service as tenancy
-from dunning_worker.jobs import dispatch, nightly, runs
+from dunning_worker.jobs import actions, dispatch, nightly, runs
 from dunning_worker.jobs.imports import work_on_imports
+from dunning_worker.jobs.watch import watch_agreements
 from dunning_worker.world import World
 
 log = logger("worker")
@@ -84,6 +85,8 @@ async def settle(world: World, tenant_id: TenantId) -> None:
     """Do everything that is due at the clock's present: imports, runs, sending, and what sending makes due again."""
     await work_on_imports(world, tenant_id)
     while True:
+        await watch_agreements(world, tenant_id)
         await runs.work_on_runs(world, tenant_id)
+        await actions.carry_out_due(world, tenant_id)
         if not await dispatch.drain_tenant(world, tenant_id):
             return

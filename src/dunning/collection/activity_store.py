@@ -1,0 +1,107 @@
+"""Statements on activities: what people did about a customer, or what happened to it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from dunning.kit.database import ReadSession, Session
+from dunning.kit.ids import ActivityId, CustomerId, LedgerId, TenantId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewActivity:
+    """An activity to be inserted."""
+
+    activity_id: ActivityId
+    ledger_id: LedgerId
+    customer_id: CustomerId
+    kind: str
+    text: str | None
+    action_id: UUID | None
+    outcome: str | None
+    person_id: UUID | None
+    contact_id: UUID | None
+    data: Mapping[str, Any]
+    business_at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActivityFilter:
+    """Which activities a list holds; None leaves a column out of account. `since` and `until` are instants, or days of each activity's ledger; `until` is included."""
+
+    customer_id: UUID | None = None
+    ledger_id: UUID | None = None
+    kind: str | None = None
+    outcome: str | None = None
+    person_id: UUID | None = None
+    since: dt.datetime | dt.date | None = None
+    until: dt.date | None = None
+
+
+WHERE = """
+ where n.tenant_id = $1 and ($4::uuid is null or n.customer_id = $4) and ($5::uuid is null or n.ledger_id = $5) and ($6::text is null or n.kind = $6)
+   and ($7::text is null or n.outcome = $7) and ($8::uuid is null or n.person_id = $8) and ($9::timestamptz is null or n.business_at >= $9)
+   and ($10::date is null or n.business_at >= (select $10::date::timestamp at time zone l.time_zone from ledger l
+                                                where l.tenant_id = $1 and l.ledger_id = n.ledger_id))
+   and ($11::date is null or n.business_at < (select ($11::date + 1)::timestamp at time zone l.time_zone from ledger l
+                                               where l.tenant_id = $1 and l.ledger_id = n.ledger_id))
+"""
+
+
+def values_of(where: ActivityFilter) -> tuple[object, ...]:
+    """Return the values $4 to $11 of the condition."""
+    at, day = (where.since, None) if isinstance(where.since, dt.datetime) else (None, where.since)
+    return where.customer_id, where.ledger_id, where.kind, where.outcome, where.person_id, at, day, where.until
+
+
+async def insert_activity(session: Session, tenant_id: TenantId, new: NewActivity, actor: str) -> None:
+    """Insert an activity."""
+    await session.execute(
+        """insert into activity (tenant_id, activity_id, ledger_id, customer_id, action_id, kind, outcome, person_id, contact_id, text, data, actor, business_at)
+           values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)""",
+        tenant_id, new.activity_id, new.ledger_id, new.customer_id, new.action_id, new.kind, new.outcome, new.person_id, new.contact_id, new.text,
+        dict(new.data), actor, new.business_at,
+    )  # fmt: skip
+
+
+async def activity_of(session: ReadSession, tenant_id: TenantId, activity_id: ActivityId) -> asyncpg.Record | None:
+    """Return one activity."""
+    return await session.row("select * from activity where tenant_id = $1 and activity_id = $2", tenant_id, activity_id)
+
+
+async def activities_before(session: ReadSession, tenant_id: TenantId, where: ActivityFilter, before: UUID | None, limit: int) -> list[asyncpg.Record]:
+    """Return activities below an id, the newest first."""
+    return await session.rows(
+        f"select n.* from activity n {WHERE} and ($2::uuid is null or n.activity_id < $2) order by n.activity_id desc limit $3",
+        tenant_id,
+        before,
+        limit,
+        *values_of(where),
+    )
+
+
+async def customers_of(session: ReadSession, tenant_id: TenantId, activity_ids: Sequence[UUID]) -> dict[UUID, UUID]:
+    """Return whose activities some are, by id; unknown ones are missing."""
+    rows = await session.rows("select activity_id, customer_id from activity where tenant_id = $1 and activity_id = any ($2::uuid[])", tenant_id, activity_ids)
+    return {row["activity_id"]: row["customer_id"] for row in rows}
+
+
+async def ledger_of_customer(session: ReadSession, tenant_id: TenantId, customer_id: CustomerId) -> LedgerId | None:
+    """Return the ledger of a customer."""
+    found: LedgerId | None = await session.value("select ledger_id from customer where tenant_id = $1 and customer_id = $2", tenant_id, customer_id)
+    return found
+
+
+async def is_contact(session: ReadSession, tenant_id: TenantId, customer_id: CustomerId, contact_id: UUID) -> bool:
+    """Tell whether a contact is the customer's."""
+    return bool(
+        await session.value(
+            "select exists (select 1 from contact where tenant_id = $1 and customer_id = $2 and contact_id = $3)", tenant_id, customer_id, contact_id
+        )
+    )

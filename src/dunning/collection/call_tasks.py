@@ -1,0 +1,113 @@
+"""Putting a selection of customers on the phone list, a result for each."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+from dunning.collection import activity_store, call_task_store, specific_store
+from dunning.collection.call_task_store import NewCalls
+from dunning.collection.calls import CALL
+from dunning.collection.specific import FARTHEST_DAYS, ItemNotOpen
+from dunning.collection.specific_rules import AD_HOC, Content
+from dunning.events import service as events
+from dunning.events.service import NewEvent
+from dunning.kit.clock import Clock, local_date
+from dunning.kit.database import Session
+from dunning.kit.errors import Malformed, NotFound
+from dunning.kit.ids import CustomerId, PersonId, TenantId, new_id
+from dunning.ledger.customer_state import lock_customers
+
+AT_ONCE = 1_000
+TITLE = "Call about open invoices"
+ALREADY = "call_waits"
+
+Outcome = Literal["created", "ready", "exists", "refused", "unknown"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calls:
+    """Whom to call: customers, or those of some activities; when (None: today), who does it (None: the lead collector), and what about."""
+
+    customer_ids: Sequence[UUID] = ()
+    activity_ids: Sequence[UUID] = ()
+    scheduled_on: dt.date | None = None
+    person_id: PersonId | None = None
+    title: str = TITLE
+    text: str | None = None
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one customer, or of an activity whose customer is unknown."""
+
+    customer_id: UUID | None
+    activity_id: UUID | None
+    outcome: Outcome
+    action_id: UUID | None = None
+    code: str | None = None
+    detail: str | None = None
+
+
+async def create_call_tasks(session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, calls: Calls) -> list[Result]:
+    """Put customers on the phone list, each once, and return what became of each; one that cannot be called for never stops the others.
+
+    A call covers all open debts and stands beside the scenario. A customer whose call waits already keeps that one, so a second call adds nothing.
+    Raises `NotFound` for an unknown person, `Malformed` for a day out of range.
+    """
+    if calls.person_id is not None and not await specific_store.is_active_person(session, tenant_id, calls.person_id):
+        noun = "active person"
+        raise NotFound(noun)
+    owners = await activity_store.customers_of(session, tenant_id, calls.activity_ids) if calls.activity_ids else {}
+    chosen = list(dict.fromkeys([*calls.customer_ids, *(owners[one] for one in calls.activity_ids if one in owners)]))
+    if not calls.dry_run:
+        await lock_customers(session, tenant_id, [CustomerId(one) for one in chosen])
+    known = {row["customer_id"]: row for row in await call_task_store.candidates(session, tenant_id, chosen)}
+    now = clock.now()
+    days = {one: local_date(now, row["time_zone"]) for one, row in known.items()}
+    _check(calls.scheduled_on, days.values() or [now.date()])
+    free = [one for one, row in known.items() if row["waiting_id"] is None and row["owes"]]
+    ids = dict.fromkeys(free) if calls.dry_run else {one: new_id() for one in free}
+    if free and not calls.dry_run:
+        text = calls.text or calls.title
+        content = Content(kind="task", task_kind=CALL, task_text=text).stored()
+        new = NewCalls(
+            action_ids=[one for one in ids.values() if one is not None], customer_ids=free, days=[days[one] for one in free],
+            scheduled=[calls.scheduled_on or days[one] for one in free], title=calls.title, text=text, content=content, person_id=calls.person_id,
+        )  # fmt: skip
+        await call_task_store.insert_calls(session, tenant_id, new)
+        made = [
+            NewEvent("action.created", "action", action_id, CustomerId(one), {"origin": AD_HOC, "kind": "task", "mode": "manual", "task_kind": CALL})
+            for one, action_id in ids.items()
+            if action_id is not None
+        ]
+        await events.record_many(session, clock, tenant_id=tenant_id, actor=actor, events=made)
+    lost = [Result(None, one, "unknown", None, NotFound.code, _UNKNOWN) for one in calls.activity_ids if one not in owners]
+    outcome: Outcome = "ready" if calls.dry_run else "created"
+    results = [
+        Result(one, None, outcome, ids[one]) if one in ids else _refused(one, known[one]["waiting_id"] if one in known else None, one in known)
+        for one in chosen
+    ]
+    return results + lost
+
+
+_UNKNOWN = "No such customer or activity. Check the id, and that it belongs to this tenant."
+
+
+def _refused(customer_id: UUID, waiting_id: UUID | None, known: bool) -> Result:
+    if not known:
+        return Result(customer_id, None, "unknown", None, NotFound.code, _UNKNOWN)
+    if waiting_id is not None:
+        return Result(customer_id, None, "exists", waiting_id, ALREADY, "A call to this customer waits already.")
+    return Result(customer_id, None, "refused", None, ItemNotOpen.code, "The customer owes nothing, so there is nothing to call about.")
+
+
+def _check(scheduled_on: dt.date | None, days: Collection[dt.date]) -> None:
+    first = min(days)
+    if scheduled_on is not None and not first <= scheduled_on <= first + dt.timedelta(days=FARTHEST_DAYS):
+        msg = f"scheduled_on: expected a day from {first} on, within a year."
+        raise Malformed(msg, [{"field": "scheduled_on", "message": "expected a day from today on, within a year"}])

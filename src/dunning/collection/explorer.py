@@ -1,0 +1,116 @@
+"""The customer explorer: customers of one ledger or all, by what they owe, what was done and who looks after them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from dunning.collection import explorer_store, ledger_days
+from dunning.collection.explorer_store import CustomerFilter, Sort
+from dunning.collection.ledger_days import LedgerDays
+from dunning.kit.clock import Clock
+from dunning.kit.database import ReadSession
+from dunning.kit.errors import Malformed
+from dunning.kit.ids import PersonId, TeamId, TenantId
+from dunning.kit.money import format_minor
+from dunning.kit.spreadsheet import safe_cell
+from dunning.tenancy import people, people_store
+
+EXPORT_PAGE = 500
+_HEADER = [
+    "customer_id", "external_id", "name", "group", "collector", "step", "statuses", "blocked", "currency", "overdue", "not_due", "disputed", "oldest_due_on",
+    "last_action_on", "last_action", "next_action_on", "next_action",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """What is looked for, where, and in which order. A person or a team stands for the customers they collect from."""
+
+    where: CustomerFilter
+    ledger_id: UUID | None = None
+    person_id: PersonId | None = None
+    team_id: TeamId | None = None
+    sort: Sort = "name"
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A search with its ledgers, people and currency looked up."""
+
+    days: LedgerDays
+    where: CustomerFilter
+    sort: Sort
+    currency: str | None
+
+
+async def prepared(session: ReadSession, clock: Clock, *, tenant_id: TenantId, search: Search) -> Prepared:
+    """Look up what a search names. Raises `NotFound`, and `Malformed` where a condition needs another or the order needs a currency."""
+    days = await ledger_days.days_of(session, clock, tenant_id=tenant_id, ledger_id=search.ledger_id)
+    where = search.where
+    if search.person_id is not None:
+        await people.person_of(session, tenant_id=tenant_id, person_id=search.person_id)
+        where = replace(where, person_ids=[search.person_id])
+    if search.team_id is not None:
+        await people.team_of(session, tenant_id=tenant_id, team_id=search.team_id)
+        members = await people_store.members_of(session, tenant_id, search.team_id)
+        where = replace(where, person_ids=[one for one in members if search.person_id in {None, one}])
+    if where.action_type is not None and where.without_action_since is None:
+        msg = "action_type: goes with without_action_since, which says from which day on nothing of that type was done."
+        raise Malformed(msg, [{"field": "action_type", "message": "is given without without_action_since"}])
+    currency = where.currency or _only(days.currencies)
+    if currency is None and search.sort == "overdue_amount":
+        msg = "currency: the ledgers have several currencies, which are never added. Name the one to sort by."
+        raise Malformed(msg, [{"field": "currency", "message": "is needed to sort by overdue_amount"}])
+    return Prepared(days, where, search.sort, currency)
+
+
+async def customers_after(
+    session: ReadSession, clock: Clock, *, tenant_id: TenantId, search: Search, after: tuple[Any, UUID] | None, limit: int
+) -> Sequence[asyncpg.Record]:
+    """Return a page of customers past a key and id. Raises what `prepared` does.
+
+    By name all customers are listed, by oldest due day those who owe, by overdue amount those who owe in that currency, the most first, and by last
+    action those first for whom nothing was done the longest.
+    """
+    made = await prepared(session, clock, tenant_id=tenant_id, search=search)
+    return await explorer_store.customers_after(session, tenant_id, made.days, made.where, sort=made.sort, currency=made.currency, after=after, limit=limit)
+
+
+async def as_csv(session: ReadSession, clock: Clock, *, tenant_id: TenantId, search: Search) -> AsyncIterator[bytes]:
+    """Yield all customers that a search finds as a CSV file that is safe to open; a customer has a line a currency."""
+    made = await prepared(session, clock, tenant_id=tenant_id, search=search)
+    yield _lines([_HEADER])
+    page: list[list[str]] = []
+    async for row in explorer_store.stream(session, tenant_id, made.days, made.where, sort=made.sort, currency=made.currency):
+        page += _cells(row)
+        if len(page) >= EXPORT_PAGE:
+            yield _lines(page)
+            page = []
+    if page:
+        yield _lines(page)
+
+
+def _cells(row: asyncpg.Record) -> list[list[str]]:
+    head = [row["customer_id"], row["external_id"], row["name"], row["group_code"] or "", row["person_name"] or "", row["step_code"] or ""]
+    head += [" ".join(row["statuses"]), row["block_degree"] or ""]
+    tail = [row["oldest_due_on"] or "", row["last_at"].date() if row["last_at"] else "", row["last_what"] or "", row["next_on"] or "", row["next_title"] or ""]
+    sums = [[currency, *(format_minor(minor or 0, currency) for minor in amounts)] for currency, *amounts in row["sums"]] or [["", "", "", ""]]
+    return [[safe_cell(str(cell)) for cell in (*head, *one, *tail)] for one in sums]
+
+
+def _lines(rows: Sequence[Sequence[str]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    return text.getvalue().encode()
+
+
+def _only(currencies: Sequence[str]) -> str | None:
+    """Return the currency that all ledgers share."""
+    return currencies[0] if len(set(currencies)) == 1 else None

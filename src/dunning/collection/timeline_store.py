@@ -1,0 +1,97 @@
+"""The statement behind the timeline: one arm a kind, each ending at the page's length by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from functools import lru_cache
+from uuid import UUID
+
+import asyncpg
+
+from dunning.kit.database import ReadSession
+from dunning.kit.ids import CustomerId, TenantId
+
+_OWN = "{0}.tenant_id = $1 and {0}.customer_id = $2"
+
+
+def _arm(kind: str, table: str, alias: str, key: str, instant: str, on: str, action: str, actor: str, /, **data: str) -> str:
+    pairs = ", ".join(f"'{name}', {column}" for name, column in data.items())
+    return f"""(select {alias}.{key} as id, '{kind}' as kind, {alias}.{instant} as recorded_at, {on} as "on", {action}::uuid as action_id,
+      {actor}::text as actor, jsonb_build_object({pairs}) as data
+ from {table} {alias} where {_OWN.format(alias)} and ($3::uuid is null or {alias}.{key} < $3) order by {alias}.{key} desc limit $4)"""
+
+
+def _named(alias: str, *columns: str) -> dict[str, str]:
+    return {column: f"{alias}.{column}" for column in columns}
+
+
+_ARMS = {
+    "action": _arm(
+        "action", "action", "a", "action_id", "created_at", "a.local_date", "a.action_id", "a.approved_by",
+        **_named("a", "step_code", "step_name", "title", "kind", "mode", "origin", "state", "reason", "task_kind", "totals", "scheduled_on", "completed_on",
+                 "person_id", "superseded_by"),
+    ),
+    "activity": _arm(
+        "activity", "activity", "n", "activity_id", "recorded_at", "n.business_at::date", "n.action_id", "n.actor",
+        **_named("n", "kind", "outcome", "text", "data", "person_id", "contact_id", "business_at", "actor"),
+    ),
+    "message": _arm(
+        "message", "message", "m", "message_id", "created_at", "m.accepted_on", "m.action_id", "null",
+        **_named("m", "channel", "audience", "is_copy", "state", "reason", "delivery", "claim_id", "sent_at"),
+    ),
+    "comment": _arm(
+        "comment", "item_comment", "t", "item_comment_id", "recorded_at", "t.business_at::date", "null", "t.actor",
+        **_named("t", "item_id", "status_code", "previous_status_code", "text", "source", "source_id"),
+    ),
+    "receipt": _arm(
+        "receipt", "receipt", "r", "receipt_id", "recorded_at", "r.received_on", "null", "null",
+        **_named("r", "external_id", "state", "method", "amount_minor", "currency"),
+    ),
+    "payment_return": """(select p.payment_return_id as id, 'payment_return' as kind, p.recorded_at, p.returned_on as "on", null::uuid as action_id, p.actor::text,
+      jsonb_build_object('receipt_id', p.receipt_id, 'reason', p.reason, 'amount_minor', r.amount_minor, 'currency', r.currency) as data
+ from payment_return p join receipt r on r.tenant_id = $1 and r.receipt_id = p.receipt_id
+where p.tenant_id = $1 and p.customer_id = $2 and ($3::uuid is null or p.payment_return_id < $3) order by p.payment_return_id desc limit $4)""",
+    "reading": """(select g.reading_id as id, 'reading' as kind, g.recorded_at, g.business_at::date as "on", null::uuid as action_id, null::text as actor,
+      jsonb_build_object('kind', g.kind, 'grade', g.grade, 'link_id', g.link_id, 'audience', k.audience, 'claim_id', k.claim_id) as data
+ from message m
+ join link k on k.tenant_id = m.tenant_id and k.message_id = m.message_id
+ join reading g on g.tenant_id = k.tenant_id and g.link_id = k.link_id
+where m.tenant_id = $1 and m.customer_id = $2 and ($3::uuid is null or g.reading_id < $3) order by g.reading_id desc limit $4)""",
+    "dispute": _arm(
+        "dispute", "dispute", "d", "dispute_id", "created_at", "d.opened_on", "d.follow_up_action_id", "d.opened_by",
+        **_named("d", "reason", "text", "source", "state", "resolution", "resolved_on", "deadline_on", "owner_id"),
+    ),
+    "promise": _arm(
+        "promise", "promise", "s", "promise_id", "created_at", "s.given_on", "s.follow_up_action_id", "s.actor",
+        **_named("s", "amount_minor", "currency", "promised_on", "grace_days", "source", "state", "decided_on", "note", "plan_id"),
+    ),
+    "block": _arm(
+        "block", "account_block", "b", "block_id", "created_at", "b.placed_on", "b.action_id", "b.placed_by",
+        **_named("b", "degree", "reason", "origin", "state", "lifted_on", "lifted_because"),
+    ),
+    "step_override": _arm(
+        "step_override", "step_override", "o", "override_id", "created_at", "o.created_at::date", "null", "o.actor",
+        **_named("o", "kind", "scenario_id", "step_code", "content", "reason", "removed_at", "removed_by"),
+    ),
+    "assignment": _arm(
+        "assignment", "assignment", "g", "assignment_id", "created_at", "g.from_on", "null", "g.actor",
+        **_named("g", "person_id", "role", "lead", "origin", "reason", "ended_on", "ended_by"),
+    ),
+    "attachment": _arm(
+        "attachment", "attachment", "h", "attachment_id", "created_at", "h.created_at::date", "null", "h.actor",
+        **_named("h", "subject_kind", "subject_id", "url", "name", "media_type"),
+    ),
+}  # fmt: skip
+KINDS = tuple(_ARMS)
+
+
+@lru_cache(maxsize=64)
+def _statement(kinds: tuple[str, ...]) -> str:
+    return f"select * from ({' union all '.join(_ARMS[kind] for kind in kinds)}) t order by id desc limit $4"
+
+
+async def timeline_before(
+    session: ReadSession, tenant_id: TenantId, customer_id: CustomerId, kinds: Collection[str], before: UUID | None, limit: int
+) -> list[asyncpg.Record]:
+    """Return what was recorded about a customer, of some kinds, below an id, the newest first, whatever its kind."""
+    return await session.rows(_statement(tuple(kind for kind in KINDS if kind in kinds)), tenant_id, customer_id, before, limit)

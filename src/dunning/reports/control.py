@@ -1,0 +1,77 @@
+"""Reports of control: what was done with which debts, what was not, by whom, and what waits. Each row names the objects that it is made of."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from dunning.collection import explorer, ledger_days
+from dunning.collection.activity_store import ActivityFilter
+from dunning.collection.explorer import Search
+from dunning.kit.clock import Clock
+from dunning.kit.database import ReadSession
+from dunning.kit.errors import Malformed
+from dunning.kit.ids import TenantId
+from dunning.reports import control_store
+from dunning.tenancy import people
+
+LONGEST_DAYS = 3660
+
+
+@dataclass(frozen=True, slots=True)
+class Controlled:
+    """A customer of the action control, with what was done about it."""
+
+    row: asyncpg.Record
+    done: Sequence[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """Activities by customer, with the names of those who recorded them."""
+
+    rows: Sequence[asyncpg.Record]
+    names: dict[str, str]
+
+
+async def action_control(
+    session: ReadSession, clock: Clock, *, tenant_id: TenantId, search: Search, since: dt.date, after: tuple[Any, UUID] | None, limit: int
+) -> list[Controlled]:
+    """Return customers who owe by their oldest due day, each with the last things that were done since a day. Raises what a search does."""
+    rows = await explorer.customers_after(session, clock, tenant_id=tenant_id, search=search, after=after, limit=limit)
+    done = await control_store.done_about(session, tenant_id, [row["customer_id"] for row in rows], since)
+    return [Controlled(row, done.get(row["customer_id"], [])) for row in rows]
+
+
+async def activity_register(
+    session: ReadSession, clock: Clock, *, tenant_id: TenantId, where: ActivityFilter, after: tuple[UUID, UUID] | None, limit: int
+) -> Registered:
+    """Return activities by customer, each customer's in the order in which they were recorded. Raises `NotFound` for an unknown ledger."""
+    if where.ledger_id is not None:
+        await ledger_days.days_of(session, clock, tenant_id=tenant_id, ledger_id=where.ledger_id)
+    rows = await control_store.register_after(session, tenant_id, where, after, limit)
+    return Registered(rows, await people.names_of(session, tenant_id=tenant_id, actors=[row["actor"] for row in rows]))
+
+
+async def collector_activity(
+    session: ReadSession, clock: Clock, *, tenant_id: TenantId, ledger_id: UUID | None, from_on: dt.date, to_on: dt.date, after: UUID | None, limit: int
+) -> list[asyncpg.Record]:
+    """Return what each person did in a period, its last day included. Raises `NotFound`, `Malformed` for a period that ends before it begins."""
+    if not dt.timedelta() <= to_on - from_on <= dt.timedelta(days=LONGEST_DAYS):
+        msg = "to: lies before from, or more than ten years after it."
+        raise Malformed(msg, [{"field": "to", "message": "expected a day from the first one on, within ten years"}])
+    days = await ledger_days.days_of(session, clock, tenant_id=tenant_id, ledger_id=ledger_id)
+    return await control_store.collectors_after(session, tenant_id, days, from_on, to_on, after, limit)
+
+
+async def approval_queue(
+    session: ReadSession, clock: Clock, *, tenant_id: TenantId, ledger_id: UUID | None, after: UUID | None, limit: int
+) -> list[asyncpg.Record]:
+    """Return actions that wait for approval with the days that they have waited, the longest first. Raises `NotFound` for an unknown ledger."""
+    days = await ledger_days.days_of(session, clock, tenant_id=tenant_id, ledger_id=ledger_id)
+    return await control_store.approvals_after(session, tenant_id, days, after, limit)

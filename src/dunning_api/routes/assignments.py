@@ -1,0 +1,161 @@
+"""Who looks after customers: the rules of a ledger, customers without anybody, and changes by hand."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Query, Response
+
+from dunning.collection import assignments, sharing
+from dunning.collection.assignment_store import Assignment
+from dunning.kit.ids import CustomerId, LedgerId, PersonId, RuleId
+from dunning.tenancy import people
+from dunning_api import paging
+from dunning_api.deps import Work, reads, writes
+from dunning_api.etags import IfMatch, expected_revision, tag
+from dunning_api.idempotency import Router
+from dunning_api.problems import problems
+from dunning_api.schemas.assignments import (
+    AccountManagerPut,
+    AppliedOut,
+    AssignedRole,
+    AssignmentsApply,
+    CollectorsOut,
+    CollectorsPut,
+    RuleCreate,
+    RuleOut,
+    RuleUpdate,
+    UnassignedOut,
+)
+from dunning_api.schemas.base import Page
+
+router = Router(tags=["assignments"])
+
+
+@router.post("/ledgers/{ledger_id}/assignment-rules", status_code=201, summary="Create an assignment rule", responses=problems(404, 409))
+async def create_rule(ledger_id: UUID, body: RuleCreate, work: Annotated[Work, writes("people:write")], response: Response) -> RuleOut:
+    """Create a rule. It serves customers as they are imported, and those there are when it is applied."""
+    work.require_whole_sight()
+    rule = await sharing.create_rule(work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, ledger_id=LedgerId(ledger_id), values=body.values())
+    tag(response, rule.version)
+    return RuleOut.of(rule)
+
+
+@router.get("/ledgers/{ledger_id}/assignment-rules", summary="List assignment rules", responses=problems(404))
+async def list_rules(ledger_id: UUID, work: Annotated[Work, reads()], limit: paging.Limit = 100, cursor: paging.Cursor = None) -> Page[RuleOut]:
+    """List the rules of a ledger, oldest first; `rank` says in which order they are asked. Whoever sees only some customers sees none."""
+    key = paging.unseal(work.keyring, "assignment_rules", cursor, 1)
+    found = await sharing.rules_after(
+        work.session, tenant_id=work.tenant_id, ledger_id=LedgerId(ledger_id), after=UUID(key[0]) if key else None, limit=limit + 1
+    )
+    more = paging.seal(work.keyring, "assignment_rules", found[limit - 1].rule_id) if len(found) > limit else None
+    return Page(data=[RuleOut.of(rule) for rule in found[:limit]], next_cursor=more)
+
+
+@router.get("/assignment-rules/{rule_id}", summary="Get an assignment rule", responses=problems(404))
+async def get_rule(rule_id: UUID, work: Annotated[Work, reads()], response: Response) -> RuleOut:
+    """Return a rule with its conditions. The `ETag` is its version."""
+    rule = await sharing.rule_of(work.session, tenant_id=work.tenant_id, rule_id=RuleId(rule_id))
+    tag(response, rule.version)
+    return RuleOut.of(rule)
+
+
+@router.patch("/assignment-rules/{rule_id}", summary="Change an assignment rule", responses=problems(404, 409, 412, 428))
+async def update_rule(rule_id: UUID, body: RuleUpdate, work: Annotated[Work, writes("people:write")], response: Response, if_match: IfMatch = None) -> RuleOut:
+    """Change what is given; `active: false` ends a rule. Customers whom it gave to somebody stay there."""
+    work.require_whole_sight()
+    rule = await sharing.update_rule(
+        work.session,
+        work.clock,
+        tenant_id=work.tenant_id,
+        actor=work.actor,
+        rule_id=RuleId(rule_id),
+        changes=body.changes(),
+        expected_version=expected_revision(if_match),
+    )
+    tag(response, rule.version)
+    return RuleOut.of(rule)
+
+
+@router.post("/ledgers/{ledger_id}/assignments/apply", summary="Apply the assignment rules", responses=problems(404, 409))
+async def apply_rules(ledger_id: UUID, body: AssignmentsApply, work: Annotated[Work, writes("people:write")]) -> AppliedOut:
+    """Give customers whom nobody looks after to somebody, by the ledger's rules; those who have somebody are left alone. `dry_run` answers what would happen."""
+    work.require_whole_sight()
+    key = paging.unseal(work.keyring, f"apply_{body.role}", body.cursor, 1)
+    applied, place = await sharing.apply_when_asked(
+        work.session,
+        work.clock,
+        tenant_id=work.tenant_id,
+        actor=work.actor,
+        ledger_id=LedgerId(ledger_id),
+        role=body.role,
+        after=UUID(key[0]) if key else None,
+        dry_run=body.dry_run,
+    )
+    more = paging.seal(work.keyring, f"apply_{body.role}", place) if place is not None else None
+    return AppliedOut.of(applied, dry_run=body.dry_run, next_cursor=more)
+
+
+@router.get("/ledgers/{ledger_id}/unassigned", summary="Customers whom nobody looks after", responses=problems(404))
+async def list_unassigned(
+    ledger_id: UUID,
+    work: Annotated[Work, reads()],
+    role: Annotated[AssignedRole, Query(description="Without a lead collector, or without an account manager.")] = "collector",
+    limit: paging.Limit = 100,
+    cursor: paging.Cursor = None,
+) -> Page[UnassignedOut]:
+    """List customers of a ledger for whom nobody leads in a role, oldest first."""
+    key = paging.unseal(work.keyring, "unassigned", cursor, 1)
+    found = await sharing.unassigned_after(
+        work.session, tenant_id=work.tenant_id, ledger_id=LedgerId(ledger_id), role=role, after=UUID(key[0]) if key else None, limit=limit + 1
+    )
+    more = paging.seal(work.keyring, "unassigned", found[limit - 1]["customer_id"]) if len(found) > limit else None
+    return Page(data=[UnassignedOut.of(row) for row in found[:limit]], next_cursor=more)
+
+
+@router.get("/customers/{customer_id}/collectors", summary="Who looks after a customer", responses=problems(404))
+async def get_collectors(
+    customer_id: UUID,
+    work: Annotated[Work, reads()],
+    history: Annotated[bool, Query(description="Also who did, with the days.")] = False,
+) -> CollectorsOut:
+    """Return the collectors and the account manager of a customer, the leads first."""
+    found = await assignments.assignments_of(work.session, tenant_id=work.tenant_id, customer_id=CustomerId(customer_id), history=history)
+    return await _shown(work, customer_id, found)
+
+
+@router.put("/customers/{customer_id}/collectors", summary="State who collects from a customer", responses=problems(404, 409))
+async def put_collectors(customer_id: UUID, body: CollectorsPut, work: Annotated[Work, writes("people:write")]) -> CollectorsOut:
+    """State the lead collector and further ones. Open actions of whoever no longer collects go to the lead; history keeps the old name. The same again changes nothing."""
+    found = await assignments.set_collectors(
+        work.session,
+        work.clock,
+        tenant_id=work.tenant_id,
+        actor=work.actor,
+        customer_id=CustomerId(customer_id),
+        lead_id=None if body.lead_id is None else PersonId(body.lead_id),
+        other_ids=[PersonId(other) for other in body.other_ids],
+        reason=body.reason,
+    )
+    return await _shown(work, customer_id, found)
+
+
+@router.put("/customers/{customer_id}/account-manager", summary="State who manages a customer's account", responses=problems(404, 409))
+async def put_account_manager(customer_id: UUID, body: AccountManagerPut, work: Annotated[Work, writes("people:write")]) -> CollectorsOut:
+    """State the account manager, or that there is none. Notices to the role `account_manager` reach this person, unless the customer names a colleague for it."""
+    found = await assignments.set_account_manager(
+        work.session,
+        work.clock,
+        tenant_id=work.tenant_id,
+        actor=work.actor,
+        customer_id=CustomerId(customer_id),
+        person_id=None if body.person_id is None else PersonId(body.person_id),
+        reason=body.reason,
+    )
+    return await _shown(work, customer_id, found)
+
+
+async def _shown(work: Work, customer_id: UUID, found: list[Assignment]) -> CollectorsOut:
+    actors = [actor for one in found for actor in (one.actor, one.ended_by) if actor is not None]
+    return CollectorsOut.of(customer_id, found, await people.names_of(work.session, tenant_id=work.tenant_id, actors=actors))

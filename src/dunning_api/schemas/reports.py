@@ -1,0 +1,116 @@
+"""Shapes of the control reports. Each row names its objects by id and by an address that answers."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Literal
+from uuid import UUID
+
+import asyncpg
+
+from dunning.reports.control import Controlled
+from dunning_api.schemas.activities import ActivityRecord
+from dunning_api.schemas.base import MoneyOut, Output
+from dunning_api.schemas.explorer import ExplorerRow
+
+
+class DoneOut(Output):
+    """One thing that was done."""
+
+    kind: Literal["action", "activity"]
+    id: UUID
+    what: str
+    outcome: str | None
+    on: dt.date
+    url: str
+
+
+class ControlRow(ExplorerRow):
+    """A customer who owes, with the last things that were done."""
+
+    done: list[DoneOut]
+
+    @classmethod
+    def controlled(cls, one: Controlled) -> ControlRow:
+        """Show a customer."""
+        nouns = {"action": "actions", "activity": "activities"}
+        done = [DoneOut.model_validate({**what, "url": f"/v1/{nouns[what['kind']]}/{what['id']}"}) for what in one.done]
+        return cls(**ExplorerRow.of(one.row).model_dump(), done=done)
+
+
+class RegisterRow(ActivityRecord):
+    """An activity with its customer."""
+
+    customer_external_id: str
+    customer_name: str
+    url: str
+    customer_url: str
+
+    @classmethod
+    def registered(cls, row: asyncpg.Record, names: dict[str, str]) -> RegisterRow:
+        """Show an activity."""
+        return cls(
+            **ActivityRecord.of(row, names).model_dump(), customer_external_id=row["external_id"], customer_name=row["customer_name"],
+            url=f"/v1/activities/{row['activity_id']}", customer_url=f"/v1/customers/{row['customer_id']}",
+        )  # fmt: skip
+
+
+class CollectorRow(Output):
+    """What somebody did in the period, and has on the desk now. `kinds` counts activities by their kind."""
+
+    person_id: UUID
+    name: str
+    active: bool
+    team_id: UUID | None
+    activities: int
+    calls: int
+    reached: int
+    kinds: dict[str, int]
+    completed: int
+    approved: int
+    promises: int
+    disputes: int
+    customers: int
+    open_actions: int
+    overdue_actions: int
+    url: str
+
+    @classmethod
+    def of(cls, row: asyncpg.Record) -> CollectorRow:
+        """Show a person."""
+        return cls(**{name: row[name] for name in cls.model_fields if name != "url"}, url=f"/v1/people/{row['person_id']}")
+
+
+class ApprovalRow(Output):
+    """An action that waits for approval."""
+
+    action_id: UUID
+    ledger_id: UUID
+    customer_id: UUID
+    customer_external_id: str
+    customer_name: str
+    origin: str
+    kind: str
+    step_code: str | None
+    step_name: str | None
+    title: str | None
+    totals: list[MoneyOut]
+    person_id: UUID | None
+    person_name: str | None
+    planned_on: dt.date
+    scheduled_on: dt.date
+    days_waiting: int
+    url: str
+    customer_url: str
+
+    @classmethod
+    def of(cls, row: asyncpg.Record) -> ApprovalRow:
+        """Show an action."""
+        plain = (
+            "action_id", "ledger_id", "customer_id", "customer_name", "origin", "kind", "step_code", "step_name", "title", "person_id", "person_name", "scheduled_on",
+        )  # fmt: skip
+        return cls(
+            **{name: row[name] for name in plain}, customer_external_id=row["external_id"], planned_on=row["local_date"],
+            days_waiting=max(0, row["days_waiting"]), totals=[MoneyOut.of(minor, currency) for currency, minor in row["totals"]],
+            url=f"/v1/actions/{row['action_id']}", customer_url=f"/v1/customers/{row['customer_id']}",
+        )  # fmt: skip

@@ -1,0 +1,93 @@
+"""Shapes of the timeline and of attachments."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import asyncpg
+from pydantic import ConfigDict, Field
+
+from dunning.ledger.rows import Line
+from dunning_api.schemas.base import Input, MoneyOut, Output
+
+EntryKind = Literal[
+    "action", "activity", "message", "comment", "receipt", "payment_return", "reading", "dispute", "promise", "block", "step_override", "assignment",
+    "attachment",
+]  # fmt: skip
+SubjectKind = Literal["customer", "item", "document", "action", "activity", "dispute", "promise"]
+_URLS = {
+    "action": "/v1/actions/{}", "activity": "/v1/activities/{}", "message": "/v1/messages/{}", "receipt": "/v1/receipts/{}", "dispute": "/v1/disputes/{}",
+    "promise": "/v1/promises/{}", "block": "/v1/account-blocks/{}",
+}  # fmt: skip
+
+
+class TimelineEntry(Output):
+    """One thing that was recorded about a customer: `kind` says what `data` holds, `author` who did it where somebody did, `url` where it can be read."""
+
+    id: UUID
+    kind: EntryKind
+    on: dt.date | None
+    recorded_at: dt.datetime
+    action_id: UUID | None
+    actor: str | None
+    author: str | None
+    url: str | None
+    data: dict[str, Any]
+
+    @classmethod
+    def of(cls, row: asyncpg.Record, names: dict[str, str]) -> TimelineEntry:
+        """Show an entry; amounts become decimal text."""
+        data = dict(row["data"])
+        if "amount_minor" in data:
+            data["amount"] = MoneyOut.of(data.pop("amount_minor"), data.pop("currency")).model_dump()
+        if "totals" in data:
+            data["totals"] = [MoneyOut.of(minor, currency).model_dump() for currency, minor in data["totals"]]
+        actor, url = row["actor"], _URLS.get(row["kind"])
+        return cls(
+            id=row["id"], kind=row["kind"], on=row["on"], recorded_at=row["recorded_at"], action_id=row["action_id"], actor=actor,
+            author=None if actor is None else names.get(actor, actor), url=None if url is None else url.format(row["id"]), data=data,
+        )  # fmt: skip
+
+
+class AttachmentCreate(Input):
+    """Where a file lies, and what it belongs to."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "subject_kind": "customer", "subject_id": "0198c0de-0000-7000-8000-000000000001", "url": "https://files.acme.example/rossi/frame.pdf",
+                    "name": "Frame agreement", "media_type": "application/pdf",
+                }
+            ]
+        }
+    )  # fmt: skip
+
+    subject_kind: SubjectKind
+    subject_id: UUID
+    url: Annotated[str, Field(max_length=2000, pattern=r"^https://[^\s\x00-\x1f\x7f\x22<>\\]+$", description="An https address.")]
+    name: Line
+    media_type: Annotated[str, Field(pattern=r"^[a-z]+/[a-zA-Z0-9.+-]{1,100}$")] | None = None
+
+
+class AttachmentOut(Output):
+    """A file that was registered; it lies where `url` says."""
+
+    attachment_id: UUID
+    ledger_id: UUID
+    customer_id: UUID
+    subject_kind: str
+    subject_id: UUID
+    url: str
+    name: str
+    media_type: str | None
+    actor: str
+    author: str
+    created_at: dt.datetime
+
+    @classmethod
+    def of(cls, row: asyncpg.Record, names: dict[str, str]) -> AttachmentOut:
+        """Show an attachment."""
+        return cls(**{name: row[name] for name in cls.model_fields if name != "author"}, author=names.get(row["actor"], row["actor"]))

@@ -1,0 +1,209 @@
+"""What people do to single actions: change them in time and manner, replace them, carry them out now, tell again what was told."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from tests.collection.stage import Stage, scenario, step
+from tests.collection.test_specific_actions import mail, mails, make, opened, said, task
+
+ASKED = scenario(step(10, "01", 1, mode="approve"), step(20, "02", 8))
+
+
+async def asked(stage: Stage) -> tuple[UUID, list[UUID], dict[str, Any]]:
+    """Open a ladder whose first step waits for approval, with an action that waits."""
+    await stage.open(ASKED)
+    customer_id = await stage.customer()
+    items = [await stage.invoice("100.00"), await stage.invoice("200.00")]
+    await stage.launch(commit_at_once=True)
+    (action,) = await stage.actions()
+    assert action["state"] == "awaiting_approval"
+    return customer_id, items, action
+
+
+async def patched(stage: Stage, action_id: str, body: dict[str, Any], *, etag: str = "*", status: int = 200) -> dict[str, Any]:
+    answer = await stage.api.patch(f"/v1/actions/{action_id}", json=body, headers={"If-Match": etag})
+    assert answer.status_code == status, answer.text
+    return dict(answer.json())
+
+
+async def events(stage: Stage, kind: str) -> list[dict[str, Any]]:
+    rows = await stage.tenant.rows("select data from event where tenant_id = $1 and kind = $2 order by event_id", stage.tenant_id, kind)
+    return [dict(row["data"]) for row in rows]  # type: ignore[call-overload]
+
+
+async def test_a_collector_changes_the_current_action_in_time_and_manner_and_the_plan_stays_in_its_events(stage: Stage) -> None:
+    """S2-11: date, channel, template, words; the scenario is not touched."""
+    _, _, action = await asked(stage)
+    action_id = action["action_id"]
+    changed = await patched(
+        stage, action_id, {"template": "specific_action", "text": "Dear Anna, #items_amount_selected is open.", "title": "Kindly"}, etag='"1"'
+    )  # fmt: skip
+    assert (changed["title"], changed["content"]["template"], changed["revision"]) == ("Kindly", "specific_action", 2)
+    stale = await patched(stage, action_id, {"title": "Other"}, etag='"1"', status=412)
+    assert stale["code"] == "precondition_failed"
+    (told,) = await events(stage, "action.changed")
+    assert (told["from"], told["to"]["template"]) == ({}, "specific_action")
+    assert "Dear Anna" not in str(told)
+    await stage.post(f"/actions/{action_id}/approve")
+    await stage.settle()
+    body = await said(stage, action)
+    assert "Dear Anna, €300.00 is open." in body["text"]
+    assert body["verified"] is True
+    (scenario_action,) = await stage.actions(origin="scenario")
+    assert (scenario_action["state"], scenario_action["step_code"]) == ("completed", "01")
+    assert (await patched(stage, action_id, {"title": "Late"}, status=409))["code"] == "action_state"
+
+
+async def test_another_channel_makes_it_a_task_for_somebody_with_the_claim_ready(stage: Stage) -> None:
+    """S2-11: by letter instead of mail."""
+    _, items, action = await asked(stage)
+    await patched(stage, action["action_id"], {"channel": "registered_letter", "scheduled_on": "2026-03-02"})
+    let_go = await stage.post(f"/actions/{action['action_id']}/approve")
+    assert (let_go["state"], let_go["reason"], let_go["task_kind"], len(let_go["claims"])) == ("waiting", "by_registered_letter", "registered_letter", 1)
+    await stage.post(f"/actions/{action['action_id']}/complete", {})
+    assert await stage.progress(items[0]) == ["01#0 completed 2026-03-02"]
+
+
+async def test_what_does_not_fit_the_kind_of_an_action_is_refused(stage: Stage) -> None:
+    customer_id, items = await opened(stage)
+    made = await make(stage, customer_id, task(items[0]))
+    assert "task_kind" in (await patched(stage, made["action_id"], {"subject": "Hello"}, status=422))["detail"]
+    changed = await patched(stage, made["action_id"], {"task_text": "Ask Bruno.", "scheduled_on": "2026-03-09"})
+    assert (changed["task_text"], changed["scheduled_on"], changed["state"]) == ("Ask Bruno.", "2026-03-09", "waiting")
+    assert (await patched(stage, made["action_id"], {"scheduled_on": "2026-02-01"}, status=422))["code"] == "malformed"
+    assert (await patched(stage, made["action_id"], {"person_id": str(customer_id)}, status=404))["code"] == "not_found"
+
+
+async def test_a_replaced_action_names_its_successor_which_completes_its_step(stage: Stage) -> None:
+    """S4-03: an interactive mail instead of the proposed one."""
+    _, items, action = await asked(stage)
+    body = {"title": "Write kindly", "mode": "automatic", "content": {"text": "Please tell us about #document_numbers."}, "reason": "They prefer a word."}
+    made = await stage.post(f"/actions/{action['action_id']}/replace", body, status=201)
+    old = await stage.action(action["action_id"])
+    assert (old["state"], old["reason"], old["superseded_by"]) == ("superseded", "They prefer a word.", made["action_id"])
+    assert (made["origin"], made["state"], made["counts_as_step"]) == ("specific", "executed", "01")
+    await stage.settle()
+    assert await mails(stage) == ["10000 20000"]
+    assert [await stage.progress(item) for item in items] == [["01#0 completed 2026-03-02"]] * 2
+    again = await stage.post(f"/actions/{action['action_id']}/replace", body, status=409)
+    assert again["code"] == "action_state"
+
+
+async def test_a_replacement_that_completes_no_step_gives_the_items_back_to_their_step(stage: Stage) -> None:
+    """S4-03, C-43: by choice."""
+    _, items, action = await asked(stage)
+    body = {**task(), "completes_steps": False, "reason": "Call first."}
+    del body["item_ids"]
+    made = await stage.post(f"/actions/{action['action_id']}/replace", body, status=201)
+    assert (made["state"], made["task_kind"]) == ("waiting", "call")
+    specific = await stage.post(f"/actions/{made['action_id']}/replace", {**body, "title": "Call Bruno"}, status=201)
+    assert [i["state"] for i in (await stage.action(made["action_id"]))["items"]] == ["released", "released"]
+    await stage.post(f"/actions/{specific['action_id']}/complete", {})
+    assert await stage.progress(items[0]) == []
+    await stage.advance(days=1)
+    (again,) = await stage.actions(state="awaiting_approval")
+    assert (again["origin"], again["step_code"]) == ("scenario", "01")
+
+
+async def test_an_action_runs_now_ahead_of_its_day(stage: Stage) -> None:
+    customer_id, items = await opened(stage, days_overdue=-20)
+    made = await make(stage, customer_id, mail(items[0], scheduled_on="2026-03-20"))
+    ran = await stage.post(f"/actions/{made['action_id']}/run-now")
+    assert (ran["state"], ran["scheduled_on"]) == ("executed", "2026-03-02")
+    await stage.settle()
+    assert await mails(stage) == ["10000"]
+    assert (await stage.post(f"/actions/{made['action_id']}/run-now", status=409))["code"] == "action_state"
+
+
+async def test_a_step_is_sent_again_without_what_is_settled_and_without_counting(stage: Stage) -> None:
+    """S0-19: messages name the first; a new claim replaces the old one only where amounts changed; reminders do not rise unless asked."""
+    customer_id, (first, second, _) = await opened(stage)
+    await stage.remind()
+    (action,) = await stage.actions()
+    path = f"/actions/{action['action_id']}/resend"
+    again = await stage.post(path, {})
+    await stage.settle()
+    whole = await stage.action(action["action_id"])
+    assert (len(whole["claims"]), len(whole["messages"]), [m["state"] for m in whole["messages"]]) == (1, 2, ["accepted", "accepted"])
+    resent = await stage.get(f"/messages/{whole['messages'][1]['message_id']}")
+    assert resent["resend_of"] == whole["messages"][0]["message_id"]
+    await stage.pay("100.00", first)
+    contacts = (await stage.get(f"/customers/{customer_id}"))["contacts"]
+    await stage.post(path, {"contact_ids": [contacts[0]["contact_id"]]})
+    await stage.settle()
+    assert (await mails(stage))[1:] == ["10000 20000 30000", "20000 30000"]
+    whole = await stage.action(action["action_id"])
+    assert [c["state"] for c in whole["claims"]] == ["told", "told"]
+    assert whole["claims"][1]["replaces_id"] == whole["claims"][0]["claim_id"]
+    assert whole["claims"][1]["data"]["reminder_no"] == 1
+    assert await stage.tenant.value("select reminders from item_dunning where tenant_id = $1 and item_id = $2", stage.tenant_id, second) == 1
+    await stage.post(path, {"counts_as_reminder": True})
+    await stage.settle()
+    assert await stage.tenant.value("select reminders from item_dunning where tenant_id = $1 and item_id = $2", stage.tenant_id, second) == 2
+    assert [await stage.progress(second)] == [["01#0 completed 2026-03-02"]]
+    assert again["state"] == "completed"
+
+
+async def test_a_repeated_message_has_a_link_of_its_own_claim_and_says_what_is_frozen(stage: Stage) -> None:
+    """S0-19: what the mail says is verified against what was sent."""
+    _, (first, *_) = await opened(stage)
+    await stage.remind()
+    (action,) = await stage.actions()
+    await stage.pay("100.00", first)
+    await stage.post(f"/actions/{action['action_id']}/resend", {})
+    await stage.settle()
+    body = await said(stage, action)
+    assert body["verified"] is True
+    links = await stage.tenant.rows("select claim_id, message_id from link where tenant_id = $1 order by link_id", stage.tenant_id)
+    messages = await stage.tenant.rows("select claim_id, message_id from message where tenant_id = $1 order by message_id", stage.tenant_id)
+    assert [(r["claim_id"], r["message_id"]) for r in links] == [(r["claim_id"], r["message_id"]) for r in messages]
+
+
+async def test_there_is_nothing_to_send_again_where_nothing_was_told_or_all_is_settled(stage: Stage) -> None:
+    """S0-19: refused with the reason, and nothing is written."""
+    customer_id, items = await opened(stage)
+    made = await make(stage, customer_id, task(items[0]))
+    assert (await stage.post(f"/actions/{made['action_id']}/resend", {}, status=409))["reason"] == "not_told"
+    await stage.post(f"/actions/{made['action_id']}/cancel", {"reason": "x"})
+    await stage.remind()
+    action = (await stage.actions(origin="scenario"))[0]
+    await stage.pay("600.00")
+    assert (await stage.post(f"/actions/{action['action_id']}/resend", {}, status=409))["reason"] == "settled"
+    assert (await stage.post(f"/actions/{action['action_id']}/resend", {"contact_ids": [str(customer_id)]}, status=404))["code"] == "not_found"
+
+
+async def test_one_message_to_a_customer_is_looked_at_first_and_stands_beside_the_scenario(stage: Stage) -> None:
+    """S3-08: preview and message say the same; the scenario goes on as if nothing had been sent."""
+    customer_id, items = await opened(stage)
+    await stage.hold(item_id=items[2])
+    body = {"text": "Still open: {{items_amount_selected}}."}
+    shown = await stage.post(f"/customers/{customer_id}/messages/preview", body)
+    assert (shown["items"], shown["recipients"], shown["left_out"]) == (2, 1, {str(items[2]): "held"})
+    assert await stage.actions() == []
+    made = await stage.post(f"/customers/{customer_id}/messages", body, status=201)
+    assert made["origin"] == "ad_hoc"
+    await stage.settle()
+    sent = await said(stage, made)
+    assert sent["subject"] == shown["subject"]
+    assert "Still open: €300.00." in shown["text"]
+    assert "Still open: €300.00." in sent["text"]
+    await stage.remind()
+    assert (await mails(stage))[1:] == ["10000 20000"]
+    chosen = await stage.post(f"/customers/{customer_id}/messages/preview", {**body, "item_ids": [str(items[2])]}, status=409)
+    assert (chosen["code"], chosen["reason"]) == ("nothing_to_tell", "held")
+
+
+async def test_a_step_is_signed_by_whoever_it_names_and_answers_go_there(stage: Stage) -> None:
+    """B-25: an escalated sender on the step of its notice; the control is the step before, signed by the ledger."""
+    second = step(20, "02", 8, notice={"sender_name": "Carla Conti, CFO", "reply_to": "cfo@acme.example"})
+    await stage.open(scenario(step(10, "01", 1), second))
+    await stage.customer()
+    await stage.invoice("100.00", days_overdue=2)
+    await stage.remind()
+    await stage.advance(days=7)
+    first, escalated = [await said(stage, action) for action in await stage.actions()]
+    assert "Acme receivables" in first["text"]
+    assert "Carla Conti, CFO\ncfo@acme.example" in escalated["text"]
+    assert escalated["verified"] is True

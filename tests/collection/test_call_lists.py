@@ -1,0 +1,251 @@
+"""The phone list (rows S1-10, S2-18, S3-07..10, B-41; idea D-19): who is called, in which order, and what comes of it in one request."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pytest
+
+from dunning.collection.priority import Facts, Weight, Weights, parts_of, score_of
+from dunning.kit.database import statement_log
+from dunning.kit.ids import new_id
+from tests.collection.agreements import eur, statuses
+from tests.collection.stage import Stage, scenario, step
+from tests.collection.test_agenda import call_task, leads, person
+
+DAY = dt.date(2026, 3, 2)
+PHONE: Any = [{"external_id": "p0", "name": "Anna Rossi", "phone": "+39 06 1234567", "email": "ap@c1.example", "roles": ["dunning"], "internal": False}]
+
+
+def facts(**values: Any) -> Facts:
+    """Return facts of a customer of whom nothing is known; values win."""
+    return Facts(**({"overdue": [], "oldest_due_on": None, "broken_promises": 0, "last_contact_on": DAY, "steps": 0} | values))
+
+
+def test_a_score_is_the_sum_of_its_named_parts() -> None:
+    """D-19: nothing but the parts makes the score."""
+    parts = parts_of(facts(overdue=[("EUR", 2_500_00)], oldest_due_on=DAY - dt.timedelta(days=40), broken_promises=1, steps=2), Weights(), DAY)
+    assert {part.name: part.points for part in parts} == {"amount": 25, "age": 40, "broken_promises": 30, "silence": 0, "steps": 20}
+    assert score_of(parts) == 115
+
+
+@pytest.mark.parametrize(("measure", "points"), [(99, 0), (100, 2), (199, 2), (200, 4), (2500, 50), (10_000, 50)])
+def test_points_are_given_for_each_whole_unit_up_to_the_most(measure: int, points: int) -> None:
+    assert Weight(2, 100, 25).of(measure) == points
+
+
+def test_amounts_of_several_currencies_are_never_added_the_one_with_most_points_counts() -> None:
+    (amount, *_) = parts_of(facts(overdue=[("EUR", 500_00), ("JPY", 90_000)]), Weights(), DAY)
+    assert (amount.measure, amount.unit) == (90_000, "JPY")
+
+
+def test_nobody_ever_spoken_with_counts_as_a_year_of_silence_and_yesterday_as_a_day() -> None:
+    silence = {on: parts_of(facts(last_contact_on=on), Weights(), DAY)[3].measure for on in (None, DAY - dt.timedelta(days=1))}
+    assert silence == {None: 365, DAY - dt.timedelta(days=1): 1}
+
+
+def more(contacts: Any) -> dict[str, Any]:
+    """Return contacts as what is stated of a customer, nothing where there are none."""
+    return {"contacts": contacts} if contacts else {}
+
+
+@pytest.fixture
+async def calls(stage: Stage) -> dict[str, Any]:
+    """Three customers with calls of today: a small young debt, a large one, an old one."""
+    await stage.open(scenario(step(10, "first", 90)))
+    ids: dict[str, Any] = {"anna": await person(stage, "anna")}
+    for code, amount, days, contacts in (("C1", "100.00", 5, PHONE), ("C2", "9000.00", 5, None), ("C3", "100.00", 60, None)):
+        ids[code] = await stage.customer(code, **more(contacts))
+        ids[f"item {code}"] = await stage.invoice(amount, customer=code, days_overdue=days)
+        ids[f"call {code}"] = await call_task(stage, ids[code], ids[f"item {code}"])
+    await leads(stage, ids["C1"], ids["anna"])
+    return ids
+
+
+async def names(stage: Stage, on: dt.date, **params: Any) -> list[str]:
+    """Return who is on a day's list, in order."""
+    return [row["external_id"] for row in (await stage.get(f"/call-lists/{on}", **params))["data"]]
+
+
+async def test_the_list_is_ordered_by_parts_that_it_shows_with_phones_amounts_and_calls(stage: Stage, calls: dict[str, Any]) -> None:
+    """S2-18, B-41."""
+    today = await stage.today()
+    page = await stage.get(f"/call-lists/{today}")
+    assert [row["external_id"] for row in page["data"]] == ["C2", "C3", "C1"]
+    assert page["customers"] == 3
+    for row in page["data"]:
+        assert row["priority"] == sum(part["points"] for part in row["parts"])
+    assert [row["priority"] for row in page["data"]] == sorted((row["priority"] for row in page["data"]), reverse=True)
+    (first,) = [row for row in page["data"] if row["external_id"] == "C1"]
+    assert [(phone["name"], phone["phone"]) for phone in first["phones"]] == [("Anna Rossi", "+39 06 1234567")]
+    assert first["overdue"] == [eur("100.00")]
+    assert [call["action_id"] for call in first["calls"]] == [calls["call C1"]]
+    assert first["last_contact"] is None
+    assert first["person_name"] == "anna"
+
+
+async def test_weights_are_data_of_the_ledger(stage: Stage, calls: dict[str, Any]) -> None:
+    """D-19: with amount left out the oldest debt comes first; the default order is the control."""
+    today = await stage.today()
+    assert (await names(stage, today))[0] == "C2"
+    path = f"/v1/ledgers/{stage.ledger_id}"
+    answer = await stage.api.patch(path, json={"priority_weights": {"amount": 0}}, headers={"If-Match": "*"})
+    assert answer.status_code == 200, answer.text
+    weights = (await stage.api.get(f"{path}/call-priorities")).json()
+    assert (weights["amount"]["points"], weights["age"]["points"]) == (0, 1)
+    assert (await names(stage, today))[0] == "C3"
+
+
+async def test_a_call_of_tomorrow_is_on_tomorrows_list_and_one_of_today_on_both(stage: Stage, calls: dict[str, Any]) -> None:
+    today = await stage.today()
+    await stage.customer("C4")
+    item = await stage.invoice(customer="C4")
+    customer = (await stage.get(f"/ledgers/{stage.ledger_id}/customers", external_id="C4"))["data"][0]["customer_id"]
+    await call_task(stage, customer, item, days=1)
+    assert "C4" not in await names(stage, today)
+    assert {"C1", "C4"} <= set(await names(stage, today + dt.timedelta(days=1)))
+    assert await names(stage, today, person=calls["anna"]) == ["C1"]
+
+
+async def test_logging_an_outcome_ends_the_call_and_the_customer_leaves_the_not_called_list_in_the_next_request(stage: Stage, calls: dict[str, Any]) -> None:
+    """S3-08..10, S2-19: read your own write."""
+    today = await stage.today()
+    body = {"outcome": "reached", "text": "Will pay on Friday.", "person_id": calls["anna"]}
+    made = await stage.post(f"/actions/{calls['call C1']}/call-outcome", body, status=201)
+    assert (made["kind"], made["outcome"], made["action_id"], made["person_id"]) == ("call", "reached", calls["call C1"], calls["anna"])
+    assert made["action"]["state"] == "completed"
+    assert await names(stage, today) == ["C2", "C3"]
+    timeline = (await stage.get(f"/customers/{calls['C1']}/timeline"))["data"]
+    assert [entry["id"] for entry in timeline if entry["kind"] == "activity"] == [made["activity_id"]]
+    again = await stage.post(f"/actions/{calls['call C1']}/call-outcome", body, status=409)
+    assert again["code"] == "not_a_call"
+
+
+async def test_a_call_back_puts_the_same_call_off_and_shows_who_spoke_last(stage: Stage, calls: dict[str, Any]) -> None:
+    today = await stage.today()
+    later = today + dt.timedelta(days=2)
+    made = await stage.post(
+        f"/actions/{calls['call C1']}/call-outcome", {"outcome": "call_back", "text": "In a meeting.", "call_back_on": later.isoformat()}, status=201
+    )
+    assert (made["action"]["state"], made["action"]["scheduled_on"]) == ("waiting", later.isoformat())
+    assert "C1" not in await names(stage, today)
+    rows = {row["external_id"]: row for row in (await stage.get(f"/call-lists/{later}"))["data"]}
+    assert rows["C1"]["last_contact"]["text"] == "In a meeting."
+    assert len(await stage.actions(customer=str(calls["C1"]))) == 1
+
+
+async def test_nobody_reached_is_no_contact(stage: Stage, calls: dict[str, Any]) -> None:
+    """The silence goes on; a call that was taken is the control."""
+    today = await stage.today()
+    for code, outcome in (("C1", "no_answer"), ("C2", "reached")):
+        await stage.post(f"/customers/{calls[code]}/activities", {"kind": "call", "outcome": outcome}, status=201)
+    silence = {
+        row["external_id"]: next(part["measure"] for part in row["parts"] if part["name"] == "silence")
+        for row in (await stage.get(f"/call-lists/{today}"))["data"]
+    }
+    assert (silence["C1"], silence["C2"]) == (365, 0)
+
+
+async def test_a_promise_and_a_dispute_come_with_the_call_in_one_request(stage: Stage, calls: dict[str, Any]) -> None:
+    """The call's own items are free for both, because it is done first; when one cannot be, nothing is written."""
+    other = await stage.invoice("50.00", customer="C1", days_overdue=3)
+    friday = ((await stage.today()) + dt.timedelta(days=4)).isoformat()
+    promise = {"amount": eur("100.00"), "promised_on": friday, "item_ids": [str(calls["item C1"])]}
+    path = f"/actions/{calls['call C1']}/call-outcome"
+    refused = await stage.post(path, {"outcome": "promised", "promise": promise | {"amount": eur("900.00")}}, status=409)
+    assert refused["code"] == "promise_above_open"
+    assert (await stage.action(calls["call C1"]))["state"] == "waiting"
+    assert (await stage.get("/activities", customer=str(calls["C1"])))["data"] == []
+    made = await stage.post(path, {"outcome": "promised", "promise": promise, "dispute": {"item_ids": [str(other)], "reason": "price"}}, status=201)
+    assert made["promise"]["amount"] == eur("100.00")
+    assert made["data"] == {"promise_id": made["promise"]["promise_id"], "dispute_id": made["dispute"]["dispute_id"]}
+    assert await statuses(stage, [calls["item C1"], other]) == ["promised", "disputed"]
+
+
+async def test_a_dispute_about_another_customers_item_is_refused(stage: Stage, calls: dict[str, Any]) -> None:
+    body = {"kind": "call", "outcome": "disputed", "dispute": {"item_ids": [str(calls["item C2"])], "reason": "price"}}
+    await stage.post(f"/customers/{calls['C1']}/activities", body, status=404)
+    assert await statuses(stage, [calls["item C2"]]) == [None]
+
+
+async def test_an_activity_with_a_day_to_call_again_puts_a_call_on_that_days_list(stage: Stage, calls: dict[str, Any]) -> None:
+    later = (await stage.today()) + dt.timedelta(days=3)
+    customer = await stage.customer("C9")
+    await stage.invoice(customer="C9")
+    made = await stage.post(f"/customers/{customer}/activities", {"kind": "visit", "text": "Nobody there.", "call_back_on": later.isoformat()}, status=201)
+    assert made["data"]["call_back_action_id"] == made["action"]["action_id"]
+    assert "C9" in await names(stage, later)
+
+
+async def test_call_tasks_from_a_selection_answer_a_result_a_row_and_a_second_call_adds_nothing(stage: Stage, calls: dict[str, Any]) -> None:
+    """S1-10: from customers or from activities, such as the claims that were registered."""
+    fresh, idle = await stage.customer("C7"), await stage.customer("C8")
+    await stage.invoice("70.00", customer="C7")
+    claim = await stage.post(f"/customers/{fresh}/activities", {"kind": "claim_for_non_payment"}, status=201)
+    unknown = str(new_id())
+    listed = (await stage.get("/activities", type="claim_for_non_payment"))["data"]
+    assert [one["activity_id"] for one in listed] == [claim["activity_id"]]
+    body = {"activity_ids": [claim["activity_id"], unknown], "customer_ids": [str(idle), str(calls["C1"]), unknown]}
+    dry = await stage.post("/call-tasks", {**body, "dry_run": True})
+    assert dry["counts"] == {"refused": 1, "exists": 1, "unknown": 2, "ready": 1}
+    assert len(await stage.actions(customer=str(fresh))) == 0
+    made = await stage.post("/call-tasks", body)
+    assert made["counts"] == {"refused": 1, "exists": 1, "unknown": 2, "created": 1}
+    by_customer = {row["customer_id"]: row for row in made["data"] if row["customer_id"]}
+    assert by_customer[str(calls["C1"])]["action_id"] == calls["call C1"]
+    action = await stage.action(by_customer[str(fresh)]["action_id"])
+    assert (action["origin"], action["state"], action["task_kind"], action["totals"]) == ("ad_hoc", "waiting", "call", [eur("70.00")])
+    assert "C7" in await names(stage, await stage.today())
+    assert (await stage.post("/call-tasks", body))["counts"] == {"refused": 1, "exists": 2, "unknown": 2}
+
+
+async def test_many_call_tasks_take_as_many_statements_as_few(stage: Stage, calls: dict[str, Any]) -> None:
+    counts = set()
+    for number in (1, 6):
+        chosen = []
+        for n in range(number):
+            chosen.append(str(await stage.customer(f"X{number}{n}")))
+            await stage.invoice(customer=f"X{number}{n}")
+        log: list[str] = []
+        token = statement_log.set(log)
+        made = await stage.post("/call-tasks", {"customer_ids": chosen})
+        statement_log.reset(token)
+        assert made["counts"] == {"created": number}
+        counts.add(len(log))
+    assert len(counts) == 1
+
+
+async def test_the_list_as_csv_is_safe_to_open_and_holds_every_row_in_order(stage: Stage, calls: dict[str, Any]) -> None:
+    await stage.customer("C2", name="=HYPERLINK(evil)")
+    today = await stage.today()
+    answer = await stage.api.get(f"/v1/call-lists/{today}/export.csv")
+    assert answer.status_code == 200, answer.text
+    lines = answer.text.splitlines()
+    assert [line.split(",")[1] for line in lines[1:]] == await names(stage, today)
+    assert "'=HYPERLINK(evil)" in lines[1]
+    assert "+39 06 1234567" in answer.text
+
+
+async def test_pages_follow_one_another_and_take_the_same_statements_for_one_row_as_for_many(stage: Stage, calls: dict[str, Any]) -> None:
+    today = await stage.today()
+    for row, customer in calls.items():
+        if row.startswith("C"):
+            await stage.post(f"/customers/{customer}/activities", {"kind": "call", "outcome": "reached"}, status=201)
+    counts, seen, cursor = set(), [], None
+    while True:
+        log: list[str] = []
+        token = statement_log.set(log)
+        page = await stage.get(f"/call-lists/{today}", limit=1, **({"cursor": cursor} if cursor else {}))
+        statement_log.reset(token)
+        counts.add(len(log))
+        seen += [row["external_id"] for row in page["data"]]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    log = []
+    token = statement_log.set(log)
+    whole = await names(stage, today)
+    statement_log.reset(token)
+    assert seen == whole
+    assert counts == {len(log)}

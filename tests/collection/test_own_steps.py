@@ -1,0 +1,202 @@
+"""One customer's own steps and steps set by hand, through the API, with runs, verification and the mails that come of it."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+
+from tests.collection.stage import Stage, scenario, step
+
+LADDER = scenario(step(10, "01", 1), step(20, "02", 8), step(30, "03", 15))
+CHECKPOINT = {
+    "rank": 15, "name": "Look first", "mode": "manual", "trigger": {"kind": "due_date", "offset_days": 5},
+    "task": {"kind": "checkpoint", "text": "Read the last letter."},
+}  # fmt: skip
+
+
+async def override(stage: Stage, customer: UUID, kind: str, code: str, *, status: int = 201, **content: object) -> dict[str, object]:
+    body = {"scenario_id": str(stage.scenario_id), "kind": kind, "step_code": code, "content": content, "reason": "Agreed with sales."}
+    return dict(await stage.post(f"/customers/{customer}/step-overrides", body, status=status))
+
+
+async def agenda(stage: Stage, customer: UUID) -> list[tuple[str, str]]:
+    entries = (await stage.get(f"/customers/{customer}/agenda", days=60))["actions"]
+    return [(entry["on"], entry["step_code"]) for entry in entries]
+
+
+async def test_an_inserted_checkpoint_stops_one_customer_and_nobody_else(stage: Stage) -> None:
+    """S2-12, S2-23, S2-29: the shared scenario is as before; the path goes on when a person says so."""
+    await stage.open(LADDER)
+    mine, other = await stage.customer("C1"), await stage.customer("C2")
+    await stage.invoice(days_overdue=0, customer="C1")
+    await stage.invoice(days_overdue=0, customer="C2")
+    await override(stage, mine, "insert", "look", **CHECKPOINT)
+    await stage.advance(days=10)
+    assert await stage.accepted() == ["01 ap@c1.example", "01 ap@c2.example", "02 ap@c2.example"]
+    (waiting,) = [action for action in await stage.actions() if action["state"] == "waiting"]
+    assert (waiting["step_code"], waiting["customer_id"]) == ("look", str(mine))
+    assert "look" not in [code for _, code in await agenda(stage, other)]
+    await stage.post(f"/actions/{waiting['action_id']}/complete", {}, status=200)
+    await stage.advance(days=4)
+    assert "02 ap@c1.example" in await stage.accepted()
+
+
+async def test_a_removed_step_is_passed_over_by_name_and_the_run_verifies(stage: Stage) -> None:
+    """S2-12, D-02: what a run decided by a customer's own steps is decided again from what it stored, though the override has gone meanwhile."""
+    await stage.open(LADDER)
+    customer = await stage.customer()
+    item = await stage.invoice(days_overdue=9)
+    made = await override(stage, customer, "remove", "01")
+    run = await stage.remind()
+    assert await stage.progress(item) == ["02#0 completed 2026-03-02", "01#0 skipped removed"]
+    await stage.post(f"/step-overrides/{made['override_id']}/remove", {"reason": "No longer wanted."}, status=200)
+    verified = await stage.post(f"/runs/{run['run_id']}/verify", {}, status=200)
+    assert (verified["checked"], verified["agreed"]) == (1, 1)
+
+
+async def test_a_changed_step_asks_for_approval_for_one_customer(stage: Stage) -> None:
+    await stage.open(LADDER)
+    customer = await stage.customer()
+    await stage.customer("C2")
+    await stage.invoice(days_overdue=1)
+    await stage.invoice(days_overdue=1, customer="C2")
+    await override(stage, customer, "change", "01", mode="approve")
+    await stage.remind()
+    assert await stage.accepted() == ["01 ap@c2.example"]
+    assert [a["state"] for a in await stage.actions() if a["customer_id"] == str(customer)] == ["awaiting_approval"]
+
+
+async def test_an_action_of_a_step_that_was_taken_back_can_still_be_approved(stage: Stage) -> None:
+    """An inserted notice waits for approval, its override goes, and the person who approves still knows what is sent."""
+    await stage.open(LADDER)
+    customer = await stage.customer()
+    await stage.invoice(days_overdue=5)
+    await stage.remind()
+    own = step(15, "own", 5, mode="approve")
+    made = await override(stage, customer, "insert", "own", **{key: value for key, value in own.items() if key != "code"})
+    await stage.advance(days=5)
+    (action,) = [a for a in await stage.actions() if a["step_code"] == "own"]
+    await stage.post(f"/step-overrides/{made['override_id']}/remove", {"reason": "Changed our minds."}, status=200)
+    await stage.post(f"/actions/{action['action_id']}/approve", status=200)
+    await stage.settle()
+    assert "own ap@c1.example" in await stage.accepted()
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "content", "field"),
+    [
+        ("insert", "02", CHECKPOINT, "step_code"),
+        ("insert", "look", {**CHECKPOINT, "rank": 20}, "content.rank"),
+        ("change", "02", {"mode": "now and then"}, "content.mode"),
+        ("change", "09", {"mode": "approve"}, "step_code"),
+        ("change", "02", {"notices": [{"code": "main", "to_roles": ["dunning"], "template": "no-such-template"}]}, "notices[0].template"),
+    ],
+)
+async def test_what_is_wrong_with_an_override_is_named_and_nothing_is_kept(stage: Stage, kind: str, code: str, content: dict[str, object], field: str) -> None:
+    await stage.open(LADDER)
+    customer = await stage.customer()
+    answer = await override(stage, customer, kind, code, status=422, **content)
+    assert answer["code"] == "override_refused"
+    assert field in [error["field"] for error in answer["errors"]], answer["errors"]
+    assert (await stage.get(f"/customers/{customer}/step-overrides"))["data"] == []
+
+
+async def test_an_override_replaces_the_one_before_and_the_list_keeps_both(stage: Stage) -> None:
+    """S2-11: the original plan stays in the audit trail."""
+    await stage.open(LADDER)
+    customer = await stage.customer()
+    await override(stage, customer, "change", "02", mode="approve")
+    second = await override(stage, customer, "remove", "02")
+    listed = (await stage.get(f"/customers/{customer}/step-overrides"))["data"]
+    assert [(one["kind"], one["removed_at"] is None) for one in listed] == [("change", False), ("remove", True)]
+    events = await stage.tenant.rows("select data from event where tenant_id = $1 and kind = 'step_override.set' order by event_id", stage.tenant_id)
+    assert events[0]["data"]["planned_before"]["code"] == "02"
+    await stage.post(f"/step-overrides/{second['override_id']}/remove", {"reason": "x"}, status=200)
+    again = await stage.post(f"/step-overrides/{second['override_id']}/remove", {"reason": "x"}, status=409)
+    assert again["code"] == "override_ended"
+
+
+async def test_a_step_set_by_hand_comes_next_and_what_was_above_no_longer_counts(stage: Stage) -> None:
+    """S0-20, plan 3: those below are skipped by hand, those at and above are void, the next run starts from the new step."""
+    await stage.open(LADDER)
+    await stage.customer()
+    item = await stage.invoice(days_overdue=0)
+    await stage.advance(days=16)
+    assert await stage.accepted() == ["01 ap@c1.example", "02 ap@c1.example", "03 ap@c1.example"]
+    (done,) = await stage.put(f"/items/{item}/step", {"step_code": "02", "reason": "They say they never got it."})
+    assert (done["before"], done["step_code"]) == ("03", "02")
+    await stage.advance(days=1)
+    assert (await stage.accepted())[3:] == ["02 ap@c1.example"]
+    events = await stage.tenant.rows("select data from event where tenant_id = $1 and kind = 'item.step_set'", stage.tenant_id)
+    assert events[0]["data"] == {"from": "03", "to": "02", "reason": "They say they never got it."}
+
+
+async def test_a_step_ahead_skips_what_lies_below_by_hand(stage: Stage) -> None:
+    await stage.open(LADDER)
+    customer = await stage.customer()
+    first, second = await stage.invoice(days_overdue=20), await stage.invoice(days_overdue=20)
+    done = await stage.put(f"/customers/{customer}/step", {"step_code": "03", "reason": "Straight to the last one."})
+    assert {one["item_id"] for one in done} == {str(first), str(second)}
+    await stage.remind()
+    assert await stage.accepted() == ["03 ap@c1.example"]
+    assert sorted(await stage.progress(first)) == ["01#0 skipped by_hand", "02#0 skipped by_hand", "03#0 completed 2026-03-02"]
+
+
+async def test_an_item_that_an_action_has_keeps_its_step(stage: Stage) -> None:
+    await stage.open(scenario(step(10, "01", 1, mode="approve"), step(20, "02", 8)))
+    await stage.customer()
+    item = await stage.invoice(days_overdue=1)
+    await stage.remind()
+    refused = await stage.put(f"/items/{item}/step", {"step_code": "02", "reason": "x"}, status=409)
+    assert (refused["code"], refused["item_ids"]) == ("item_waits", [str(item)])
+
+
+async def test_a_step_that_the_scenario_does_not_have_is_refused_with_those_it_has(stage: Stage) -> None:
+    await stage.open(LADDER)
+    await stage.customer()
+    item = await stage.invoice(days_overdue=1)
+    unknown = await stage.put(f"/items/{item}/step", {"step_code": "77", "reason": "x"}, status=422)
+    assert (unknown["code"], unknown["errors"][0]["message"]) == ("step_unknown", "expected one of 01, 02, 03")
+
+
+async def test_imported_progress_is_forgotten_when_a_person_sets_the_step(stage: Stage) -> None:
+    await stage.open(LADDER)
+    customer = await stage.customer()
+    item = await stage.invoice(days_overdue=20, step_reached="03", last_reminded_on="2026-02-27")
+    await stage.put(f"/items/{item}/step", {"step_code": "01", "reason": "The other system was wrong."})
+    await stage.remind()
+    assert await stage.accepted() == ["01 ap@c1.example"]
+    assert customer
+
+
+async def test_a_budget_of_contacts_makes_the_next_reminder_wait(stage: Stage) -> None:
+    """D-07: two invoices whose steps fall close together; the second contact waits until the first leaves the window, and explain names the rule."""
+    await stage.open(LADDER, contact_budget=1, contact_budget_days=5)
+    await stage.customer()
+    await stage.invoice(days_overdue=1)
+    late = await stage.invoice(days_overdue=-1)
+    await stage.remind()
+    await stage.advance(days=2)
+    explained = await stage.get(f"/items/{late}/explain")
+    assert explained["blockers"] == ["CONTACT_BUDGET"]
+    assert explained["first_day"] == "2026-03-07"
+    await stage.advance(days=3)
+    assert await stage.accepted() == ["01 ap@c1.example", "01 ap@c1.example"]
+
+
+async def test_a_person_at_a_checkpoint_leads_the_items_on_to_another_step(stage: Stage) -> None:
+    """S2-23: approve (complete), skip or re-route; what was routed says where to, and by whom it was ended."""
+    await stage.open(scenario(step(10, "01", 1), {**CHECKPOINT, "code": "look"}, step(20, "02", 8), step(30, "03", 15)))
+    await stage.customer()
+    item = await stage.invoice(days_overdue=0)
+    await stage.advance(days=6)
+    (waiting,) = [action for action in await stage.actions() if action["state"] == "waiting"]
+    refused = await stage.post(f"/actions/{waiting['action_id']}/route", {"step_code": "99", "reason": "x"}, status=422)
+    assert refused["code"] == "step_unknown"
+    assert (await stage.action(waiting["action_id"]))["state"] == "waiting"
+    routed = await stage.post(f"/actions/{waiting['action_id']}/route", {"step_code": "03", "reason": "Their lawyer has answered."})
+    assert (routed["state"], routed["reason"]) == ("cancelled", "routed")
+    await stage.advance(days=9)
+    assert await stage.accepted() == ["01 ap@c1.example", "03 ap@c1.example"]
+    assert [line for line in await stage.progress(item) if line.startswith("02")] == ["02#0 skipped by_hand"]

@@ -1,0 +1,140 @@
+"""Activities, the timeline and attachments (rows S1-09, S1-10, S2-08, S2-19; issue 3, item 5)."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pytest
+
+from dunning.kit.database import statement_log
+from dunning.kit.ids import new_id
+from dunning_api.acting import HEADER
+from tests.collection.agreements import dispute, promise
+from tests.collection.stage import Stage, scenario, step
+from tests.collection.test_agenda import person
+
+
+async def timeline(stage: Stage, customer: object, **params: Any) -> list[dict[str, Any]]:
+    """Return the timeline of a customer."""
+    return list((await stage.get(f"/customers/{customer}/timeline", **params))["data"])
+
+
+@pytest.fixture
+async def story(stage: Stage) -> dict[str, Any]:
+    """A customer about whom everything happens: reminder, note, dispute, promise, block, payment, its return, a file, a collector."""
+    await stage.open(scenario(step(10, "first", 1)))
+    customer = await stage.customer()
+    items = [await stage.invoice("100.00", days_overdue=5) for _ in range(3)]
+    anna = await person(stage, "anna")
+    await stage.remind()
+    answer = await stage.api.post(f"/v1/customers/{customer}/activities", json={"kind": "call", "outcome": "reached", "text": "Hello"}, headers={HEADER: anna})
+    assert answer.status_code == 201, answer.text
+    await stage.api.put(f"/v1/customers/{customer}/collectors", json={"lead_id": anna})
+    await dispute(stage, items[0], text="Wet boxes")
+    await promise(stage, customer, "100.00", items[1])
+    await stage.post("/account-blocks", {"customer_id": str(customer), "item_ids": [str(items[2])], "degree": "full", "reason": "too late"}, status=201)
+    receipt = await stage.pay("40.00", items[2])
+    await stage.payment_returns(receipt)
+    file = {"subject_kind": "item", "subject_id": str(items[0]), "url": "https://files.acme.example/1.pdf", "name": "Photo"}
+    await stage.post("/attachments", file, status=201)
+    return {"customer": customer, "items": items, "anna": anna, "receipt": receipt}
+
+
+async def test_the_timeline_merges_all_kinds_in_one_order_with_who_did_it(stage: Stage, story: dict[str, Any]) -> None:
+    """S2-08."""
+    entries = await timeline(stage, story["customer"], limit=500)
+    kinds = {entry["kind"] for entry in entries}
+    expected = {
+        "action", "activity", "message", "comment", "receipt", "payment_return", "dispute", "promise", "block", "assignment", "attachment",
+    }  # fmt: skip
+    assert kinds == expected
+    assert [entry["id"] for entry in entries] == sorted((entry["id"] for entry in entries), reverse=True)
+    by_kind = {entry["kind"]: entry for entry in entries}
+    assert by_kind["dispute"]["data"]["text"] == "Wet boxes"
+    assert by_kind["promise"]["data"]["amount"] == {"amount": "100.00", "currency": "EUR"}
+    assert by_kind["receipt"]["data"]["state"] == "returned"
+    call = next(entry for entry in entries if entry["kind"] == "activity" and entry["data"]["kind"] == "call")
+    assert (call["author"], call["actor"], call["data"]["outcome"]) == ("anna", f"person:{story['anna']}", "reached")
+
+
+async def test_what_an_entry_links_to_can_be_read(stage: Stage, story: dict[str, Any]) -> None:
+    linked = [entry for entry in await timeline(stage, story["customer"], limit=500) if entry["url"] is not None]
+    assert {entry["kind"] for entry in linked} >= {"action", "activity", "message", "receipt", "dispute", "promise", "block"}
+    for entry in linked:
+        answer = await stage.api.get(entry["url"])
+        assert answer.status_code == 200, (entry["kind"], answer.text)
+
+
+async def test_a_note_stands_in_the_next_requests_timeline(stage: Stage, story: dict[str, Any]) -> None:
+    """S2-19: read your own write."""
+    made = await stage.post(f"/customers/{story['customer']}/activities", {"kind": "note", "text": "Ask for Ms Rossi"}, status=201)
+    assert (await timeline(stage, story["customer"], limit=1))[0]["id"] == made["activity_id"]
+
+
+async def test_only_the_kinds_asked_for_are_shown(stage: Stage, story: dict[str, Any]) -> None:
+    found = await timeline(stage, story["customer"], kind=["dispute", "promise"])
+    assert [entry["kind"] for entry in found] == ["promise", "dispute"]
+
+
+async def test_pages_follow_one_another_and_take_the_same_statements_for_one_row_as_for_many(stage: Stage, story: dict[str, Any]) -> None:
+    path = f"/customers/{story['customer']}/timeline"
+    await stage.post(f"/customers/{story['customer']}/activities", {"kind": "note", "text": "x"}, status=201)
+    whole = [entry["id"] for entry in (await stage.get(path, limit=500))["data"]]
+    seen, counts, cursor = [], set(), None
+    while True:
+        log: list[str] = []
+        token = statement_log.set(log)
+        page = await stage.get(path, limit=3, **({"cursor": cursor} if cursor else {}))
+        statement_log.reset(token)
+        counts.add(sum("union all" in statement for statement in log))
+        assert len(log) <= 6
+        seen += [entry["id"] for entry in page["data"]]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    assert seen == whole
+    assert counts == {1}
+
+
+async def test_the_author_of_the_past_keeps_the_name_though_the_person_leaves(stage: Stage, story: dict[str, Any]) -> None:
+    bruno = await person(stage, "bruno")
+    await stage.post(f"/people/{story['anna']}/hand-over", {"to": [bruno], "reason": "leaves"})
+    entries = await timeline(stage, story["customer"], kind=["activity"], limit=500)
+    assert "anna" in {entry["author"] for entry in entries}
+
+
+async def test_an_attachment_is_found_with_its_subject_and_with_its_customer(stage: Stage, story: dict[str, Any]) -> None:
+    item = str(story["items"][0])
+    for query in ({"subject_kind": "item", "subject_id": item}, {"customer": str(story["customer"])}):
+        (found,) = (await stage.get("/attachments", **query))["data"]
+        assert (found["name"], found["subject_id"], found["customer_id"]) == ("Photo", item, str(story["customer"]))
+    assert (await stage.get("/attachments", subject_kind="item", subject_id=str(story["items"][1])))["data"] == []
+
+
+async def test_only_https_addresses_of_known_subjects_are_registered(stage: Stage, story: dict[str, Any]) -> None:
+    good = {"subject_kind": "customer", "subject_id": str(story["customer"]), "url": "https://files.acme.example/1.pdf", "name": "Contract"}
+    for wrong in ("http://files.acme.example/1.pdf", "javascript:alert(1)", "file:///etc/passwd", "https://a b"):
+        await stage.post("/attachments", good | {"url": wrong}, status=422)
+    await stage.post("/attachments", good | {"subject_id": str(new_id())}, status=404)
+    await stage.post("/attachments", good | {"subject_kind": "item"}, status=404)
+    await stage.post("/attachments", good, status=201)
+
+
+async def test_activities_are_filtered_by_kind_outcome_person_and_days(stage: Stage, story: dict[str, Any]) -> None:
+    """S1-10."""
+    today = await stage.today()
+    for query, number in (
+        ({"type": "call"}, 1), ({"type": "visit"}, 0), ({"outcome": "reached"}, 1), ({"person": story["anna"]}, 1), ({"type": "call", "since": str(today)}, 1),
+        ({"type": "call", "since": str(today + dt.timedelta(days=1))}, 0), ({"type": "call", "until": str(today - dt.timedelta(days=1))}, 0),
+    ):  # fmt: skip
+        assert len((await stage.get("/activities", customer=str(story["customer"]), **query))["data"]) == number, query
+
+
+async def test_an_activity_that_is_still_to_come_or_with_somebody_elses_contact_is_refused(stage: Stage, story: dict[str, Any]) -> None:
+    other = await stage.customer("C2")
+    contact = (await stage.get(f"/customers/{other}"))["contacts"][0]["contact_id"]
+    path = f"/customers/{story['customer']}/activities"
+    await stage.post(path, {"kind": "call", "at": "2030-01-01T00:00:00Z"}, status=422)
+    await stage.post(path, {"kind": "call", "contact_id": contact}, status=404)
+    await stage.post(f"/customers/{other}/activities", {"kind": "call", "contact_id": contact}, status=201)
