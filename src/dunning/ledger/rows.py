@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import re
 from functools import cached_property
 from typing import Annotated, Any, Literal, NamedTuple, Self
 from uuid import UUID
@@ -52,10 +53,16 @@ Custom = Annotated[
 DocumentType = Literal["invoice", "credit_note", "debit_note", "fee", "interest", "recovery_compensation"]
 
 
+_DECIMAL = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,4})?")
+
+
 def _only_text(value: Any) -> Any:
     if not isinstance(value, str):
         msg = 'an amount is text such as "1234.50", never a number'
         raise ValueError(msg)  # noqa: TRY004  # pydantic reports ValueError as the error of a field
+    if not _DECIMAL.fullmatch(value):
+        msg = f'{value[:40]!r} is not decimal text with a point, such as "1234.50"'
+        raise ValueError(msg)
     return value
 
 

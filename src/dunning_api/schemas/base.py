@@ -96,10 +96,16 @@ class Output(BaseModel):
     model_config = ConfigDict(from_attributes=True, extra="forbid")
 
 
+_DECIMAL = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,4})?")
+
+
 def _only_text(value: Any) -> Any:
     if not isinstance(value, str):
         msg = 'an amount is text such as "1234.50", never a number'
         raise ValueError(msg)  # noqa: TRY004  # pydantic reports ValueError as a field error
+    if not _DECIMAL.fullmatch(value):
+        msg = f'{value[:40]!r} is not decimal text with a point, such as "1234.50"'
+        raise ValueError(msg)
     return value
 
 
