@@ -104,6 +104,18 @@ def promises_to_oneself(path, source):
     return [f"{path}:{n}" for n, line in enumerate(source.splitlines(), 1) if re.search(r"\b(TODO|FIXME|XXX|HACK)\b", line)]
 
 
+COUNTED_IN = {"offset_days", "until_days", "min_days_after_delivery"}
+TELL_TIMING = {"timing", "definition", "linter", "explanation", "compiled", "steps"}
+
+
+def timing_decided_elsewhere(path, source):
+    """When a step comes is decided in one file; the others only write its settings down, copy them, or tell them."""
+    if not path.startswith(("src/dunning/scenarios/", "src/dunning/collection/")) or Path(path).stem in TELL_TIMING:
+        return []
+    reads = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute) and node.attr in COUNTED_IN)
+    return [f"{path}:{node.lineno} reads {node.attr}" for node in reads if not path.endswith("ladder.py") or node.attr != "min_days_after_delivery"]
+
+
 BAD = {
     transactions_opened: ("src/dunning/ledger/service.py", "async def f(database):\n    async with database.transaction(1) as s:\n        pass\n"),
     tenantless_statements: ("src/dunning/ledger/store.py", "async def f(session, ledger_id):\n    return await session.rows('select 1 from item')\n"),
@@ -112,6 +124,7 @@ BAD = {
     foreign_imports_of_rules: ("src/dunning/ledger/rules.py", "import asyncpg\n"),
     too_long: ("src/dunning/ledger/service.py", "\n" * (LINES_MAX + 1)),
     nameless_modules: ("src/dunning/ledger/date_utils.py", ""),
+    timing_decided_elsewhere: ("src/dunning/scenarios/ladder.py", "def day(case, step):\n    return case.item.due_on + step.offset_days\n"),
     promises_to_oneself: ("src/dunning/ledger/service.py", "# " + "TODO: later\n"),
 }
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
 from types import MappingProxyType
 
 from dunning.scenarios.position import Calendar, Day, Id
@@ -24,9 +23,7 @@ from dunning.scenarios.steps import (
     Step,
     TriggerKind,
 )
-
-NEVER_ENDS = 10**8
-"""The last day, relative to the due date, of a step without a window."""
+from dunning.scenarios.timing import day_of, last_day_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,13 +144,6 @@ def compile_scenario(scenario: Scenario) -> Compiled:
     )
 
 
-def end_of_month(day: Day) -> Day:
-    """Return the last day of the month that holds this day."""
-    on = date.fromordinal(day)
-    following = date(on.year + on.month // 12, on.month % 12 + 1, 1)
-    return following.toordinal() - 1
-
-
 def _compile_step(scenario: Scenario, step: Step) -> CompiledStep:
     repeats = bool(step.repeat_every_days and step.max_repeats)
     return CompiledStep(
@@ -185,34 +175,13 @@ def _by_currency(of_scenario: tuple[Amount, ...], of_step: tuple[Amount, ...]) -
 
 
 def _timeline(ladder: tuple[CompiledStep, ...], due_on: Day, calendar: Calendar) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the planned days of the ladder, each step taken to come on its day and its claim to set its deadline from there."""
     starts: list[int] = []
     lasts: list[int] = []
     before, deadline_days = due_on, 0
     for step in ladder:
-        match step.trigger:
-            case TriggerKind.END_OF_MONTH:
-                base = end_of_month(due_on)
-            case TriggerKind.AFTER_PREVIOUS:
-                base = before
-            case TriggerKind.DEADLINE_PASSED:
-                base = before + deadline_days + 1
-            case _:
-                base = due_on
-        start = days_after(base, step.offset_days, step, calendar)
-        last = due_on + NEVER_ENDS
-        if step.windowed:
-            if step.until_days is not None:
-                last = days_after(due_on, step.until_days, step, calendar)
-            if start < due_on:
-                last = min(last, due_on - 1)
-        if step.removed:
-            last = due_on - NEVER_ENDS
-        starts.append(start - due_on)
-        lasts.append(last - due_on)
-        before, deadline_days = start, step.deadline_days or 0
+        comes_on = day_of(step, calendar, due_on=due_on, previous_on=before, deadline_on=before + deadline_days)
+        starts.append(comes_on - due_on)
+        lasts.append(last_day_of(step, calendar, due_on=due_on, comes_on=comes_on) - due_on)
+        before, deadline_days = comes_on, step.deadline_days or 0
     return tuple(starts), tuple(lasts)
-
-
-def days_after(day: Day, count: int, step: CompiledStep, calendar: Calendar) -> Day:
-    """Return the day this many of the step's days after (or, negative, before) the given one."""
-    return calendar.moved(day, count) if step.business_days else day + count

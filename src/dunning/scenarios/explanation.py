@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
-from dunning.scenarios.compiled import NEVER_ENDS, Scenarios, days_after
+from dunning.scenarios.compiled import Scenarios
 from dunning.scenarios.desk import NO_END, Desk, held_until
 from dunning.scenarios.grouping import Ready, unmet_condition
 from dunning.scenarios.ladder import (
@@ -21,6 +21,7 @@ from dunning.scenarios.ladder import (
 )
 from dunning.scenarios.position import Blocked, Day, Fact, Id, Item, Position, Progress, Reason, SkipReason
 from dunning.scenarios.steps import TriggerKind
+from dunning.scenarios.timing import NEVER_ENDS, day_of
 
 Value: TypeAlias = str | int | bool | None
 History: TypeAlias = tuple[Sequence[Progress], Sequence[Fact]]
@@ -159,7 +160,7 @@ def _trigger(case: Case, candidate: Candidate, history: History) -> tuple[str, d
     if candidate.place < 0:
         happened_on = unanswered_since(step, item, *history)
         inputs["happened_on"] = happened_on
-        return step.trigger.value, inputs, days_after(happened_on, step.offset_days, step, case.calendar)
+        return step.trigger.value, inputs, day_of(step, case.calendar, due_on=item.due_on, happened_on=happened_on)
     if candidate.repeat_no:
         day = repeat_day_of(standing, step)
         every, most = step.repeat_every_days, step.max_repeats

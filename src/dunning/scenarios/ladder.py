@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from dunning.scenarios.compiled import NEVER_ENDS, Compiled, CompiledStep, Scenarios, days_after
+from dunning.scenarios.compiled import Compiled, CompiledStep, Scenarios
 from dunning.scenarios.position import COMPLETED, Calendar, Day, Fact, Item, Progress, SkipReason
 from dunning.scenarios.steps import TriggerKind
+from dunning.scenarios.timing import NEVER_ENDS, day_of, not_before_grace_and_delivery
 
 DEADLINE_PASSED = TriggerKind.DEADLINE_PASSED
 AFTER_PREVIOUS = TriggerKind.AFTER_PREVIOUS
@@ -154,7 +155,7 @@ def own_day_of(case: Case, index: int) -> Day:
     step = compiled.ladder[index]
     day = item.due_on + starts[index] if step.windowed else trigger_day_of(case, index)
     if step.grace_days is not None or grace_days is not None or step.min_days_after_delivery is not None:
-        day = _not_before_grace_and_delivery(case, step, day)
+        day = not_before_grace_and_delivery(step, item, day, grace_days)
     item_on = standing.item_on
     if item_on:
         if step.min_days_between_steps is not None:
@@ -172,11 +173,11 @@ def trigger_day_of(case: Case, index: int) -> Day:
     """Return the day that the trigger of a ladder step names for the item."""
     item, compiled, standing, starts, _, _, _, calendar = case
     step = compiled.ladder[index]
-    if not step.windowed:
-        if step.trigger is AFTER_PREVIOUS and standing.chain_on:
-            return days_after(standing.chain_on, step.offset_days, step, calendar)
-        if step.trigger is DEADLINE_PASSED and item.deadline_on is not None:
-            return days_after(item.deadline_on + 1, step.offset_days, step, calendar)
+    if step.trigger is AFTER_PREVIOUS and standing.chain_on:
+        return day_of(step, calendar, due_on=item.due_on, previous_on=standing.chain_on)
+    if step.trigger is DEADLINE_PASSED and item.deadline_on is not None:
+        return day_of(step, calendar, due_on=item.due_on, deadline_on=item.deadline_on)
+    # What depends on the due date alone, or on a step before that has not come, stands in the planned days.
     return item.due_on + starts[index]
 
 
@@ -312,7 +313,7 @@ def _repeat_on(case: Case, day: Day, next_day: Day, next_ends_on: Day) -> Candid
     step = case.compiled.ladder[last]
     if standing.repeat_no >= step.max_repeats or lasts[last] < day - due_on or 0 < next_day <= day:
         return None
-    own_day = _not_before_grace_and_delivery(case, step, repeat_day_of(standing, step))
+    own_day = not_before_grace_and_delivery(step, case.item, repeat_day_of(standing, step), case.grace_days)
     own_day = max(own_day, standing.item_on + max(1, step.min_days_between_steps or 1))
     changes = [change for change in (next_day, next_ends_on) if change]
     if lasts[last] < NEVER_ENDS:
@@ -341,23 +342,10 @@ def _candidate_by_fact(case: Case, rows: Sequence[Progress], facts: Sequence[Fac
             continue
         first_episode = item.episode if compiled.restarts else 0
         numbers = [row.repeat_no for row in rows if row.step_code == step.code and first_episode <= row.episode <= item.episode]
-        day = days_after(happened_on, step.offset_days, step, case.calendar)
-        day = _not_before_grace_and_delivery(case, step, day)
+        day = day_of(step, case.calendar, due_on=item.due_on, happened_on=happened_on)
+        day = not_before_grace_and_delivery(step, item, day, case.grace_days)
         if standing.item_on:
             day = max(day, standing.item_on + max(1, step.min_days_between_steps or 1))
         if best is None or day < best.own_day:
             best = Candidate(step, -1, max(numbers, default=-1) + 1, day, 0)
     return best
-
-
-def _not_before_grace_and_delivery(case: Case, step: CompiledStep, day: Day) -> Day:
-    """Return the later of a day and what grace, where it lies after the due date, and delivery allow."""
-    item = case.item
-    grace = step.grace_days
-    if grace is None:
-        grace = case.grace_days
-    if grace is not None and day > item.due_on:
-        day = max(day, item.due_on + grace + 1)
-    if step.min_days_after_delivery is not None and item.delivered_on is not None:
-        day = max(day, item.delivered_on + step.min_days_after_delivery)
-    return day
