@@ -1,7 +1,8 @@
 """When a step comes: the one place that turns a trigger into a day.
 
 The planned days of a scenario (`compiled.py`) and the days of one item as things went (`ladder.py`) are both asked for here; they differ only in what they
-know of the step before, of the deadline and of the fact. What else holds a step back, grace, delivery and distance, follows below.
+know of the step before, of the deadline and of the fact. Grace and delivery, which may hold a step back, follow below. The distance that an item's next step
+keeps from its last one, and the interval of repeats, need the item's history and stand in `ladder.py`.
 """
 
 from __future__ import annotations
