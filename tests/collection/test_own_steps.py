@@ -200,3 +200,17 @@ async def test_a_person_at_a_checkpoint_leads_the_items_on_to_another_step(stage
     await stage.advance(days=9)
     assert await stage.accepted() == ["01 ap@c1.example", "03 ap@c1.example"]
     assert [line for line in await stage.progress(item) if line.startswith("02")] == ["02#0 skipped by_hand"]
+
+
+async def test_a_specific_mail_above_the_budget_is_refused_with_the_rule_and_the_day_that_is_free(stage: Stage) -> None:
+    """D-07: scenario and specific contacts count alike; a day after the window and an ad hoc mail are taken, and a task is no contact by mail."""
+    await stage.open(LADDER, contact_budget=1, contact_budget_days=5)
+    customer = await stage.customer()
+    item = await stage.invoice(days_overdue=1)
+    await stage.remind()
+    mail = {"item_ids": [str(item)], "title": "Once more", "mode": "automatic", "content": {"kind": "notice"}}
+    refused = await stage.post(f"/customers/{customer}/actions", mail, status=409)
+    assert (refused["code"], refused["free_on"]) == ("contact_budget", "2026-03-07")
+    made = await stage.post(f"/customers/{customer}/actions", mail | {"scheduled_on": "2026-03-07"}, status=201)
+    await stage.post(f"/actions/{made['action_id']}/cancel", {"reason": "Not needed."})
+    await stage.post(f"/customers/{customer}/actions", mail | {"origin": "ad_hoc"}, status=201)

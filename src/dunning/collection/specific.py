@@ -46,6 +46,13 @@ class SendingOff(Conflict):
     title = "Sending is off"
 
 
+class ContactBudgetSpent(Conflict):
+    """The customer has been contacted as often as the ledger allows."""
+
+    code = "contact_budget"
+    title = "The contact budget is spent"
+
+
 async def create(
     session: Session,
     clock: Clock,
@@ -105,6 +112,8 @@ async def draft(session: Session, clock: Clock, scene: Scene, customer_id: Custo
             raise Malformed(msg, [{"field": "afterwards_step_code", "message": "expected a step code"}])
         await reaching.check_step(session, scene, customer_id, item_ids, new.afterwards_step_code)
     content = await own_words.checked(session, clock, scene, customer_id, new.content)
+    if new.origin == SPECIFIC and content.kind == StepKind.NOTICE and not content.is_internal:
+        await _check_budget(session, scene, customer_id, scheduled_on)
     if new.person_id is not None and not await specific_store.is_active_person(session, scene.tenant_id, new.person_id):
         noun = "active person"
         raise NotFound(noun)
@@ -225,6 +234,22 @@ def _day(scene: Scene, scheduled_on: dt.date | None) -> dt.date:
         msg = f"scheduled_on: expected a day from {scene.today} on, within a year; leave it out for now."
         raise Malformed(msg, [{"field": "scheduled_on", "message": "expected a day from today on, within a year"}])
     return day
+
+
+async def _check_budget(session: ReadSession, scene: Scene, customer_id: CustomerId, on: dt.date) -> None:
+    """Raise `ContactBudgetSpent` where one more contact on a day would be above the ledger's budget; scenario and specific contacts count alike."""
+    budget, window = scene.ledger.contact_budget, scene.ledger.contact_budget_days
+    if budget is None or window is None:
+        return
+    days = await specific_store.latest_contacts(session, scene.tenant_id, customer_id, budget)
+    if len(days) < budget or days[-1] + dt.timedelta(days=window) <= on:
+        return
+    free_on = days[-1] + dt.timedelta(days=window)
+    msg = (
+        f"The ledger allows {budget} contacts of a customer in {window} days. Schedule it for {free_on} or later, or make it ad hoc, which "
+        "counts as no contact."
+    )
+    raise ContactBudgetSpent(msg, contact_budget=budget, contact_budget_days=window, free_on=free_on.isoformat())
 
 
 async def _row(session: ReadSession, scene: Scene, action_id: ActionId) -> asyncpg.Record:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -202,3 +203,17 @@ async def with_items(session: ReadSession, tenant_id: TenantId, action_ids: Coll
         "select distinct action_id from action_item where tenant_id = $1 and action_id = any ($2::uuid[]) and state = 'attached'", tenant_id, list(action_ids)
     )
     return {ActionId(row["action_id"]) for row in rows}
+
+
+async def latest_contacts(session: ReadSession, tenant_id: TenantId, customer_id: CustomerId, limit: int) -> list[dt.date]:
+    """Return the days of a customer's last contacts, the latest first: those that were made, and those that are planned or wait."""
+    rows = await session.rows(
+        """select case when state = 'completed' then completed_on else scheduled_on end as on_day from action
+            where tenant_id = $1 and customer_id = $2 and origin in ('scenario', 'specific') and kind <> 'operations'
+              and state in ('completed', 'awaiting_approval', 'scheduled', 'executed', 'waiting')
+            order by on_day desc limit $3""",
+        tenant_id,
+        customer_id,
+        limit,
+    )
+    return [row["on_day"] for row in rows]
