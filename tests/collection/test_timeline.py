@@ -138,3 +138,22 @@ async def test_an_activity_that_is_still_to_come_or_with_somebody_elses_contact_
     await stage.post(path, {"kind": "call", "at": "2030-01-01T00:00:00Z"}, status=422)
     await stage.post(path, {"kind": "call", "contact_id": contact}, status=404)
     await stage.post(f"/customers/{other}/activities", {"kind": "call", "contact_id": contact}, status=201)
+
+
+@pytest.mark.parametrize("path", ["/activities", "/attachments"])
+async def test_a_list_takes_no_more_statements_for_many_rows_than_for_one(stage: Stage, story: dict[str, Any], path: str) -> None:
+    """House style 28."""
+    for n in range(3):
+        await stage.post(f"/customers/{story['customer']}/activities", {"kind": "note", "text": f"Note {n}"}, status=201)
+        content = {"subject_kind": "customer", "subject_id": str(story["customer"]), "url": f"https://files.acme.example/{n}.pdf", "name": f"File {n}"}
+        await stage.post("/attachments", content, status=201)
+    counts = []
+    for limit in (1, 100):
+        log: list[str] = []
+        token = statement_log.set(log)
+        page = await stage.get(path, customer=str(story["customer"]), limit=limit)
+        statement_log.reset(token)
+        assert len(page["data"]) >= min(limit, 3)
+        counts.append(len(log))
+    # The names of authors are read in one statement, where a person is among them.
+    assert counts[0] <= counts[1] <= counts[0] + 1
