@@ -15,7 +15,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi.security.utils import get_authorization_scheme_param
 
 from dunning.kit.bell import Bell
-from dunning.kit.clock import Clock, SystemClock
+from dunning.kit.clock import Clock
 from dunning.kit.database import Database, ReadSession, Session
 from dunning.kit.errors import Forbidden, Unauthenticated
 from dunning.kit.ids import KeyId, PersonId, TenantId
@@ -269,8 +269,3 @@ def writes(scope: str, *, idempotent: bool = False) -> Any:
             yield work
 
     return Depends(open_idempotent if idempotent else open_writing, scope="function")
-
-
-def system_clock() -> Clock:
-    """Return the clock of what belongs to no tenant."""
-    return SystemClock()

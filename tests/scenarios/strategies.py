@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from dunning.scenarios.overrides import Override, compile_varied
+from dunning.scenarios.overrides import Override, varied
 from dunning.scenarios.recording import record
 from dunning.scenarios.rules import CREDIT, DEBIT, Calendar, Compiled, Defaults, Fact, Id, Item, Position, Sent, compile_scenario, plan
 from dunning.scenarios.steps import (
@@ -70,7 +70,7 @@ def world(seed: int, size: int, *, plain: bool = False) -> World:
     scenarios = {key: compile_scenario(source) for key, source in sources.items()}
     if not plain and random.random() < 0.3:
         overrides = _overrides(random, sources["S", 1], sources["S", 2])
-        scenarios |= {key: compile_varied(source, overrides) for key, source in sources.items() if key[0] == "S"}
+        scenarios |= {key: compile_scenario(varied(source, overrides)) for key, source in sources.items() if key[0] == "S"}
     calendar = Calendar(frozenset({5, 6}), frozenset({DAY_ZERO + random.randint(-9, 9)})) if random.random() < 0.5 else Calendar()
     items = tuple(_item(random, number, plain=plain) for number in range(size))
     defaults = Defaults() if plain or random.random() < 0.7 else Defaults(random.randint(0, 3), random.choice([None, 0, 4]), {"EUR": 2000}, {})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -158,8 +158,3 @@ def _call(customer_id: CustomerId, params: Mapping[str, Any], today: dt.date) ->
         scheduled_on=today, state="waiting", reason=None, task_kind="call", task_text=str(params.get("text") or CALL_TEXT), totals=[],
         deadline_on=None, one_a_day=False, executed_at=None, completed_on=None,
     )  # fmt: skip
-
-
-def due_for_a_person(rows: Iterable[Any]) -> list[Any]:
-    """Return the recorded operations that wait for somebody to carry them out."""
-    return [row for row in rows if row["state"] == "waiting" and row["result"].get("due_on")]

@@ -59,11 +59,6 @@ class Content:
         return {field.name: list(value) if isinstance(value := getattr(self, field.name), tuple) else value for field in fields(self)}
 
     @property
-    def is_mail(self) -> bool:
-        """Tell whether a message of it leaves by e-mail."""
-        return self.kind == StepKind.NOTICE and self.channel == Channel.EMAIL
-
-    @property
     def is_internal(self) -> bool:
         """Tell whether it stays inside the company."""
         return self.audience == Audience.INTERNAL

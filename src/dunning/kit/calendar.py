@@ -30,9 +30,3 @@ def knows(country: str, subdivision: str | None) -> bool:
 def is_closed(day: dt.date, country: str, subdivision: str | None) -> bool:
     """Tell whether a day is a Saturday, a Sunday or a public holiday."""
     return day.weekday() >= SATURDAY or day in holidays_of(country, subdivision, day.year)
-
-
-def closed_days(country: str, subdivision: str | None, first: dt.date, last: dt.date) -> frozenset[dt.date]:
-    """Return the weekends and holidays between two days, both included."""
-    days = (dt.date.fromordinal(n) for n in range(first.toordinal(), last.toordinal() + 1))
-    return frozenset(day for day in days if is_closed(day, country, subdivision))

@@ -11,7 +11,6 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from dunning.scenarios import definition
-from dunning.scenarios.compiled import Compiled, compile_scenario
 from dunning.scenarios.reading import Problem
 from dunning.scenarios.steps import Scenario, Step
 
@@ -63,17 +62,6 @@ def varied(scenario: Scenario, overrides: Iterable[Override]) -> Scenario:
     if problems:
         raise definition.InvalidDefinition(problems)
     return replace(scenario, steps=tuple(sorted(steps.values(), key=lambda step: (step.rank, step.code))))
-
-
-def compile_varied(scenario: Scenario, overrides: Iterable[Override]) -> Compiled:
-    """Prepare a customer's variant for planning."""
-    return compile_scenario(varied(scenario, overrides))
-
-
-def without_effect(scenario: Scenario, overrides: Iterable[Override]) -> list[Override]:
-    """Return the overrides that a version of the scenario leaves nothing to do: their step is gone, or the inserted one is there already."""
-    codes = {step.code for step in scenario.steps}
-    return [override for override in overrides if (override.kind == OverrideKind.INSERT) == (override.step_code in codes)]
 
 
 def problems_of(scenario: Scenario, override: Override) -> list[Problem]:
