@@ -64,5 +64,6 @@ async def _one(world: World, tenant_id: TenantId, outbound: Outbound, action_id:
     except NOT_ONE_ACTIONS_FAULT:
         raise
     except Exception:
+        # Whatever is wrong with one action must not keep the others from being carried out; it is tried again with the next look.
         log.exception("action.failed", tenant_id=tenant_id, action_id=action_id)
         return 0

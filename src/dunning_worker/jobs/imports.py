@@ -78,6 +78,7 @@ async def work_on_imports(world: World, tenant_id: TenantId) -> int:
         except (*AWAY, InjectedFault, asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError):
             raise
         except Exception:
+            # The file is marked as failed, with what it had taken; the next one must not wait behind it.
             log.exception("import.failed", tenant_id=tenant_id, import_id=imported.import_id)
             await _fail(world, tenant_id, imported)
             done = True

@@ -72,6 +72,7 @@ async def _look_at_one(world: World, tenant_id: TenantId, ledger_id: LedgerId, c
     except NOT_ONE_CUSTOMERS_FAULT:
         raise
     except Exception:
+        # One customer's agreements that cannot be read must not keep the others' promises and blocks as they are.
         log.exception("watch.customer_failed", tenant_id=tenant_id, customer_id=customer_id)
         return False
     return True
