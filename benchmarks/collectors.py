@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.ground import KEYRING, TODAY, Company, Ground
 from benchmarks.results import Line, Result
-from dunning.collection import bulk, explorer, explorer_store, ledger_days, timeline, timeline_store, worklist, worklist_store
+from dunning.collection import bulk, customer_steps, explorer, explorer_store, ledger_days, timeline, timeline_store, worklist, worklist_store
 from dunning.collection.bulk import Bulk
 from dunning.collection.despatch import Outbound
 from dunning.collection.explorer import Search
@@ -22,7 +22,7 @@ from dunning.kit.clock import Clock, FixedClock
 from dunning.kit.ids import ActionId, CustomerId, PersonId, new_id
 from dunning_api.schemas.agenda import AgendaPage
 from dunning_api.schemas.explorer import ExplorerRow
-from dunning_api.schemas.timeline import TimelineEntry
+from dunning_api.schemas.timeline import timeline_page
 
 PAGE = 100
 ROUNDS = 30
@@ -106,6 +106,7 @@ async def _pages(ground: Ground, company: Company, clock: Clock) -> dict[Line, t
         person = PersonId(await session.value("select person_id from person where tenant_id = $1 order by person_id limit 1", tenant_id))
         customer = CustomerId(await session.value("select customer_id from customer where tenant_id = $1 order by customer_id limit 1", tenant_id))
         days = await ledger_days.days_of(session, clock, tenant_id=tenant_id, ledger_id=None)
+        rungs = await customer_steps.rungs(session, tenant_id)
     async with ground.database.transaction(tenant_id) as session:
         await session.execute(_MANY_NOTES, tenant_id, company.ledger_id, customer, str(person))
     by_due, by_amount = Search(where=CustomerFilter(overdue_days=30), sort="oldest_due"), Search(where=CustomerFilter(), sort="overdue_amount")
@@ -123,7 +124,7 @@ async def _pages(ground: Ground, company: Company, clock: Clock) -> dict[Line, t
     async def told() -> None:
         async with ground.database.reading(tenant_id) as session:
             found = await timeline.timeline(session, tenant_id=tenant_id, customer_id=customer, kinds=None, before=None, limit=PAGE + 1)
-            [TimelineEntry.of(row, found.names).model_dump_json() for row in found.rows]
+            timeline_page(found.rows, found.names, None).model_dump_json()
 
     scope = worklist_store.Scope(days, [person])
     bare: Any = _Bare(ground)
@@ -132,7 +133,9 @@ async def _pages(ground: Ground, company: Company, clock: Clock) -> dict[Line, t
     found = {AGENDA: (await _timed(agenda, ROUNDS), await _timed(bare.again, ROUNDS))}
     for line, search, currency in ((EXPLORER, by_due, None), (AMOUNTS, by_amount, "EUR")):
         bare = _Bare(ground)
-        await explorer_store.customers_after(bare, tenant_id, days, search.where, sort=search.sort, currency=currency, after=None, limit=PAGE + 1)
+        await explorer_store.customers_after(
+            bare, tenant_id, days, search.where, rungs, sort=search.sort, currency=currency, after=None, limit=PAGE + 1
+        )
         rounds = ROUNDS if line is EXPLORER else 3
         found[line] = (await _timed(lambda search=search: explored(search), rounds), await _timed(bare.again, rounds))
     bare = _Bare(ground)

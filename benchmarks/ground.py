@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import datetime as dt
 import gc
+import json
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -18,7 +19,7 @@ import asyncpg
 
 from benchmarks import data
 from dunning.collection.places import places_in_scenario
-from dunning.kit.database import Database
+from dunning.kit.database import Database, encode_json
 from dunning.kit.ids import LedgerId, TenantId, new_id
 from dunning.kit.settings import Settings
 from dunning.kit.signing import Keyring
@@ -137,6 +138,7 @@ async def ground(sizes: Sizes) -> AsyncIterator[Ground]:
             await asyncio.to_thread(migrate.upgrade, postgres.owner_url())
             database = await Database.connect(postgres.app_url(), name="benchmark")
             bare = await asyncpg.connect(postgres.superuser_url("dunning"))
+            await bare.set_type_codec("jsonb", encoder=encode_json, decoder=json.loads, schema="pg_catalog")
             try:
                 settings = Settings(data_dir=folder, database_url=postgres.app_url())
                 yield Ground(postgres, database, bare, settings, sizes, folder)

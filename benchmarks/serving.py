@@ -78,12 +78,14 @@ def in_turn(requests: list[bytes]) -> Callable[[], bytes]:
     return lambda: next(turns)
 
 
+_CHANGES = itertools.count(1)
+
+
 def changing(company: Company) -> Callable[[], bytes]:
-    """Return a function that gives a request to change the next customer, each time to another name."""
-    numbers = itertools.count(1)
+    """Return a function that gives a request to change the next customer, each time to a name that it never had, also after a warm-up and in the next round."""
 
     def following() -> bytes:
-        n = next(numbers)
+        n = next(_CHANGES)
         body = json.dumps({"name": f"Customer {n} S.p.A.", "country": "IT", "language": "it"}).encode()
         return request("PUT", f"/v1/ledgers/{company.ledger_id}/customers/K{1 + n % 500}", key=company.api_key, body=body)
 

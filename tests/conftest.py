@@ -24,6 +24,7 @@ from dunning.tenancy.rules import SCOPES
 from dunning_api.app import create_app
 from dunning_cli import migrate
 from dunning_cli.embedded import EmbeddedPostgres
+from tests.browser import chromium  # noqa: F401  # a fixture, used by name
 
 MONDAY = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
 KEYRING = Keyring.parse("t1:" + "11" * 32)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from dunning.collection import absence_store
+from dunning.collection import absences
 from dunning.kit.clock import Clock
 from dunning.kit.database import ReadSession
 from dunning.kit.errors import Forbidden, Unauthenticated
@@ -105,5 +105,5 @@ async def _sight(session: ReadSession, clock: Clock, tenant_id: TenantId, person
     if person.sees == "nothing":
         return ()
     mates = await people_store.members_of(session, tenant_id, person.team_id) if person.sees == "team" and person.team_id is not None else []
-    absent = await absence_store.absent_behind_now(session, tenant_id, person.person_id, clock.now())
+    absent = await absences.stands_in_for_now(session, clock, tenant_id=tenant_id, person_id=person.person_id)
     return tuple(dict.fromkeys([person.person_id, *mates, *absent]))

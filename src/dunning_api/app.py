@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from fastapi.routing import APIRoute
@@ -25,11 +25,13 @@ from dunning.kit.signing import Keyring
 from dunning_api import health, idempotency, middleware, problems
 from dunning_api.deps import KeyCache
 from dunning_api.direct import DirectRoute
+from dunning_api.groups import OPENAPI_TAGS
 from dunning_api.idempotency import Router
 from dunning_api.portal.landings import Landings
 from dunning_api.portal.opt_out import router as opt_out_router
 from dunning_api.portal.routes import LandingRoute
 from dunning_api.portal.routes import router as portal_router
+from dunning_api.queries import only_known_parameters
 
 VERSION = "0.1.0"
 DESCRIPTION = """
@@ -56,6 +58,7 @@ def create_app(database: Database | None, settings: Settings, keyring: Keyring, 
         title="dunning",
         version=VERSION,
         description=DESCRIPTION,
+        openapi_tags=OPENAPI_TAGS,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=lifespan,
         docs_url=None,
@@ -78,7 +81,7 @@ def create_app(database: Database | None, settings: Settings, keyring: Keyring, 
     read_by_id: list[APIRoute] = []
     for module in sorted(pkgutil.iter_modules(dunning_api.routes.__path__), key=lambda m: m.name):
         nouns: Router = importlib.import_module(f"dunning_api.routes.{module.name}").router
-        app.include_router(nouns, prefix="/v1")
+        app.include_router(nouns, prefix="/v1", dependencies=[Depends(only_known_parameters)])
         for route in nouns.routes:
             if isinstance(route, APIRoute):
                 read_by_id.append(route)
@@ -109,7 +112,7 @@ def _serve_docs(app: FastAPI) -> None:
             swagger_js_url="/docs/static/swagger-ui-bundle.js",
             swagger_css_url="/docs/static/swagger-ui.css",
             swagger_favicon_url="data:,",
-            swagger_ui_parameters={"persistAuthorization": True, "docExpansion": "none", "filter": True, "tryItOutEnabled": True},
+            swagger_ui_parameters={"persistAuthorization": True, "docExpansion": "none", "filter": True, "tryItOutEnabled": True, "operationsSorter": "alpha"},
         )
 
 

@@ -247,16 +247,17 @@ def reads(scope: str = "read", *, one_row: bool = False) -> Any:
     return Depends(open_reading, scope="function")
 
 
-def writes(scope: str, *, idempotent: bool = False) -> Any:
+def writes(scope: str, *, idempotent: bool = False, planned_once: bool = False) -> Any:
     """Depend on a writing transaction that is committed before the response leaves, and then rings the worker's bell.
 
-    With `idempotent` the request must carry an `Idempotency-Key`; the answer is stored in the same transaction as the effect.
+    With `idempotent` the request must carry an `Idempotency-Key`; the answer is stored in the same transaction as the effect. With `planned_once` its
+    statements, which find their rows by keys, are planned once a connection (`Database.transaction`).
     """
 
     async def open_writing(request: Request, caller: Annotated[Caller, Depends(calling)]) -> AsyncIterator[Work]:
         caller.require(scope)
         state = request.app.state
-        async with state.database.transaction(caller.tenant.tenant_id, sight=caller.acting.sight) as session:
+        async with state.database.transaction(caller.tenant.tenant_id, sight=caller.acting.sight, planned_once=planned_once) as session:
             work = work_of(request, caller, session)
             if idempotent:
                 await idempotency.begin(work)

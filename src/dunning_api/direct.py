@@ -1,4 +1,4 @@
-"""The short way to what is read by id: routes that ask for nothing but their path and one reading `Work`.
+"""The short way to what is read by id: routes that need nothing but their path and one reading `Work`; requests with a query go the long way.
 
 Such a route is everything that a screen or an ERP asks a thousand times. The framework finds it by trying routers one after another and
 then walks a tree of dependencies; here it is found by the words of its path, and its one dependency is opened in place. Everything else is
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from inspect import isclass
+from inspect import isclass, signature
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -95,7 +95,7 @@ class DirectRoute(BaseRoute):
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Tell whether a request is for one of the operations."""
-        if scope["type"] != "http" or scope.get("root_path"):
+        if scope["type"] != "http" or scope.get("root_path") or scope["query_string"]:
             return Match.NONE, {}
         words = scope["path"].split("/")
         if len(words) <= _NOUN:
@@ -117,7 +117,7 @@ class DirectRoute(BaseRoute):
 def _operation(prefix: str, route: APIRoute) -> Operation | None:
     """Return a route as an operation, or None where it asks for more than its path and one reading `Work`, or answers otherwise than with JSON."""
     asks = route.dependant
-    if len(asks.dependencies) != 1 or asks.query_params or asks.header_params or asks.cookie_params or asks.body_params or asks.request_param_name:
+    if len(asks.dependencies) != 1 or not _has_defaults(route) or asks.header_params or asks.cookie_params or asks.body_params or asks.request_param_name:
         return None
     depends = asks.dependencies[0]
     reading = deps.READINGS.get(depends.call)
@@ -131,6 +131,12 @@ def _operation(prefix: str, route: APIRoute) -> Operation | None:
     names = tuple((place, word[1:-1]) for place, word in enumerate(f"{prefix}{route.path}".split("/")) if word.startswith("{"))
     only_ids = all(field.field_info.annotation is UUID and field.name == field.alias for field in asks.path_params)
     return Operation(words, names, route, reading, depends.name, TypeAdapter(route.response_model), only_ids)
+
+
+def _has_defaults(route: APIRoute) -> bool:
+    """Tell whether a route's function gives each value of its query itself where the query does not."""
+    own = signature(route.endpoint).parameters
+    return all(own[field.name].default == field.default for field in route.dependant.query_params)
 
 
 def _meets(route: APIRoute, other: APIRoute) -> bool:

@@ -9,7 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from dunning.events import due_work
 from dunning.kit.database import AWAY
 
-router = APIRouter(tags=["operation"])
+router = APIRouter(tags=["health"])
 
 
 @router.get("/livez", summary="Is the process alive", include_in_schema=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -139,9 +140,14 @@ def _validation(request: Request, error: Exception) -> Response:
     if methods and request.method not in methods:
         # The word in the path was taken for the id of another route, whose complaint about it would send the caller astray.
         return _http(request, HTTPException(405))
-    errors = [{"field": ".".join(str(part) for part in e["loc"]), "message": e["msg"]} for e in error.errors()]
+    errors = [{"field": _field(e["loc"]), "message": e["msg"]} for e in error.errors()]
     detail = "; ".join(f"{e['field']}: {e['message']}" for e in errors[:3]) or "The request could not be read."
     return problem(422, "malformed", Malformed.title, detail, errors=errors)
+
+
+def _field(places: Sequence[str | int]) -> str:
+    """Return where a value stands in the request, without the names of the validators that looked at it."""
+    return ".".join(str(part) for part in places if "[" not in str(part))
 
 
 def _methods_of_fixed(request: Request) -> set[str]:

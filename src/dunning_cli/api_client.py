@@ -15,10 +15,11 @@ class ApiRefused(RuntimeError):
 
 
 class ApiClient:
-    """Calls the API with one key; every path is below /v1."""
+    """Calls the API with one key, in the name of a person where one is given; every path is below /v1."""
 
-    def __init__(self, base_url: str, api_key: str) -> None:
-        self._http = httpx.Client(base_url=f"{base_url}/v1", headers={"Authorization": f"Bearer {api_key}"}, timeout=60)
+    def __init__(self, base_url: str, api_key: str, person: str | None = None) -> None:
+        headers = {"Authorization": f"Bearer {api_key}"} | ({} if person is None else {"Dunning-Person": person})
+        self._http = httpx.Client(base_url=f"{base_url}/v1", headers=headers, timeout=60)
 
     def __enter__(self) -> Self:
         return self

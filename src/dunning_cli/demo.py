@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from dunning.kit.clock import SystemClock
-from dunning.kit.money import format_minor
 from dunning.kit.settings import Settings
 from dunning_cli import tenants
-from dunning_cli.api_client import ApiClient, ApiRefused
-from dunning_cli.demo_ledger import DemoCustomer, DemoInvoice, day_of, demo_customers
+from dunning_cli.api_client import ApiClient
+from dunning_cli.catcher.reading import instant_of
+from dunning_cli.demo_desk import BRUNO
+from dunning_cli.demo_ledger import DemoCustomer, demo_customers
+from dunning_cli.demo_story import morning_of, tell
 from dunning_cli.stack import Stack, log_folder, running_stack
 
-DAYS = 42
-SENDER = "receivables@aurora.example"
-BANK = [
-    {"beneficiary": "Officine Aurora S.r.l.", "iban": "IT60X0542811101000000123456", "bic": "UNCRITMMXXX", "bank_name": "Banca di Prova", "currency": "EUR"},
-    {"beneficiary": "Officine Aurora S.r.l.", "iban": "GB29NWBK60161331926819", "bic": "NWBKGB2LXXX", "bank_name": "Sterling Account", "currency": "GBP"},
-]
+LINES_SHOWN = 6
+"""Lines of the agenda that are printed."""
 
 
 @dataclass(slots=True)
@@ -36,7 +34,6 @@ class Story:
 
     api_key: str
     ledger_id: str
-    first: dt.date
 
     @classmethod
     def read(cls, path: Path) -> Story | None:
@@ -44,12 +41,21 @@ class Story:
         if not path.exists():
             return None
         kept = json.loads(path.read_text())
-        return cls(kept["api_key"], kept["ledger_id"], dt.date.fromisoformat(kept["first"]))
+        return cls(kept["api_key"], kept["ledger_id"])
 
     def write(self, path: Path) -> None:
         """Keep the story, readable by its owner only: it holds an API key."""
         path.touch(mode=0o600)
-        path.write_text(json.dumps({"api_key": self.api_key, "ledger_id": self.ledger_id, "first": self.first.isoformat()}))
+        path.write_text(json.dumps({"api_key": self.api_key, "ledger_id": self.ledger_id}))
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A claim that was opened as its customer would: by which link, and with which answer."""
+
+    customer: str
+    link: str
+    answer: str
 
 
 def show(settings: Settings, *, once: bool, as_json: bool, fresh: bool) -> None:
@@ -69,13 +75,15 @@ def show(settings: Settings, *, once: bool, as_json: bool, fresh: bool) -> None:
                 story = _tell(stack, progress)
                 story.write(path)
             _write_environment(settings.data_dir / "demo.env", stack, story)
-            claim_link = _open_a_claim(stack, progress)
+            opened = _open_a_claim(stack, progress)
             figures = _figures(stack, story)
             progress.stop()
-            _say_where_to_look(out, stack, story, figures, claim_link)
+            _say_what_happened(out, stack, story, figures)
+            _say_where_to_look(out, stack, story, opened)
             if as_json:
                 print(json.dumps(figures), flush=True)
             if not once:
+                out.print("\nCtrl-C stops everything; the data stay in the folder for the next start.")
                 stack.keep_running()
 
 
@@ -87,155 +95,32 @@ def _write_environment(path: Path, stack: Stack, story: Story) -> None:
 
 
 def _tell(stack: Stack, progress: Progress) -> Story:
-    """Push the ledger as an ERP would, install the claim phases, and walk six weeks."""
-    first = SystemClock().now().date() - dt.timedelta(days=DAYS)
-    at = dt.datetime.combine(first, dt.time(4), dt.UTC)
-    _, key = asyncio.run(
-        tenants.create_tenant(stack.installation.database_url, name="Officine Aurora", mode="test", languages=["en", "es", "it", "fr"], clock_at=at)
-    )
-    customers = demo_customers(DAYS)
-    with ApiClient(stack.api_url, key) as api:
-        step = progress.add_task("Pushing the ledger", total=4)
-        scenario = api.call("POST", "/scenarios/shipped/claims")
-        api.call("POST", "/templates/shipped/claim-link")
-        ledger = api.call("POST", "/ledgers", body=_ledger() | {"policy": "scenario", "scenario_id": scenario["scenario_id"], "run_mode": "automatic"})
-        ledger_id = ledger["ledger_id"]
-        progress.advance(step)
-        _import(api, ledger_id, [_customer_row(c) for c in customers])
-        progress.advance(step)
-        _import(api, ledger_id, [row for c in customers for row in _document_rows(c, first, until=0)])
-        progress.advance(step)
-        api.call("PUT", "/tenant/sending", body={"enabled": True})
-        run = api.call("POST", f"/ledgers/{ledger_id}/runs", body={})
-        api.wait(f"/runs/{run['run_id']}", "proposed")
-        api.call("POST", f"/runs/{run['run_id']}/commit")
-        api.wait(f"/runs/{run['run_id']}", "committed")
-        progress.advance(step)
-        _walk(api, ledger_id, customers, first, progress)
-    return Story(key, ledger_id, first)
+    url, languages = stack.installation.database_url, ["en", "es", "it", "fr"]
+    _, key = asyncio.run(tenants.create_tenant(url, name="Officine Aurora", mode="test", languages=languages, clock_at=morning_of(0)))
+    return Story(key, tell(stack.api_url, key, progress))
 
 
-def _ledger() -> dict[str, Any]:
-    return {
-        "external_id": "AURORA",
-        "name": "Officine Aurora S.r.l.",
-        "currency": "EUR",
-        "time_zone": "Europe/Rome",
-        "country": "IT",
-        "subdivision": "MI",
-        "language": "it",
-        "sender_name": "Officine Aurora, Receivables",
-        "sender_email": SENDER,
-        "bank_accounts": BANK,
-    }
+def _mails_to(stack: Stack, address: str | None = None) -> list[Any]:
+    """Return the newest mails, to one address or to anybody, the newest first."""
+    query = {"limit": "200"} | ({} if address is None else {"to": address})
+    return list(httpx.get(f"{stack.catcher_url}/api/mails", params=query).json()["data"])
 
 
-def _customer_row(customer: DemoCustomer) -> dict[str, Any]:
-    return {
-        "kind": "customer",
-        "external_id": customer.external_id,
-        "name": customer.name,
-        "language": customer.language,
-        "country": customer.country,
-        "subdivision": customer.subdivision,
-        "tax_number": customer.tax_number,
-        "contacts": [
-            {"external_id": "accounts", "name": customer.contact, "email": customer.email, "roles": ["dunning", "billing"]},
-            {
-                "external_id": "sales",
-                "name": "Sara Conti",
-                "email": "sara.conti@aurora.example",
-                "roles": ["account_manager"],
-                "internal": True,
-                "language": "it",
-            },
-        ],
-    }
+def _link_of(stack: Stack, mail: Any) -> str | None:
+    """Return the link of a mail to our page, at the address where the page is now: an earlier start may have had another port."""
+    links = httpx.get(f"{stack.catcher_url}/api/mails/{mail['id']}").json()["links"]
+    path = next((urlsplit(link).path for link in links if "/c/" in link), None)
+    return None if path is None else f"{stack.api_url}{path}"
 
 
-def _document_rows(customer: DemoCustomer, first: dt.date, *, until: int, since: int = -10_000) -> list[dict[str, Any]]:
-    """Return the documents of a customer that were issued after one day of the story and up to another."""
-    return [
-        {
-            "kind": "document",
-            "external_id": invoice.external_id,
-            "customer_external_id": customer.external_id,
-            "number": invoice.external_id,
-            "document_on": day_of(first, invoice.issued_day),
-            "due_on": day_of(first, invoice.due_day),
-            "total": {"amount": format_minor(invoice.amount_minor, invoice.currency), "currency": invoice.currency},
-            "payment_reference": f"INV {invoice.external_id}",
-        }
-        for invoice in customer.invoices
-        if since < invoice.issued_day <= until
-    ]
-
-
-def _import(api: ApiClient, ledger_id: str, rows: list[dict[str, Any]]) -> None:
-    if not rows:
-        return
-    content = "\n".join(json.dumps(row) for row in rows).encode()
-    made = api.call("POST", f"/ledgers/{ledger_id}/imports", content=content, kind="mixed", format="ndjson")
-    done = api.wait(f"/imports/{made['import_id']}", "done")
-    if done["counts"].get("rejected") or done["counts"].get("parked"):
-        msg = f"the import did not take every row: {done['counts']}"
-        raise ApiRefused(msg)
-
-
-def _walk(api: ApiClient, ledger_id: str, customers: list[DemoCustomer], first: dt.date, progress: Progress) -> None:
-    """Let six weeks pass, booking what each day brings before its night."""
-    step = progress.add_task("Six weeks of reminders", total=DAYS)
-    for day in range(DAYS):
-        rows = [row for c in customers for row in _document_rows(c, first, since=day - 1, until=day)] if day else []
-        rows += [_receipt_row(c, i, first) for c in customers for i in c.invoices if i.paid_day == day]
-        _import(api, ledger_id, rows)
-        if day == 12:
-            _dispute(api, ledger_id, customers[0])
-        walk = api.call("POST", "/test-clock/advance", body={"days": 1})
-        api.wait(f"/test-clock/walks/{walk['walk_id']}", "done")
-        _commit_what_is_held(api, ledger_id)
-        progress.update(step, advance=1, description=f"Six weeks of reminders: {day_of(first, day)}")
-
-
-def _commit_what_is_held(api: ApiClient, ledger_id: str) -> None:
-    """Let a run go that a breaker holds, as whoever reads the proposal would: to two dozen customers a busy Monday is far above the usual."""
-    for run in api.all("/runs", ledger=ledger_id, state="proposed"):
-        api.call("POST", f"/runs/{run['run_id']}/commit")
-        api.wait(f"/runs/{run['run_id']}", "committed")
-
-
-def _receipt_row(customer: DemoCustomer, invoice: DemoInvoice, first: dt.date) -> dict[str, Any]:
-    return {
-        "kind": "receipt",
-        "external_id": f"R-{invoice.external_id}",
-        "customer_external_id": customer.external_id,
-        "amount": {"amount": format_minor(invoice.paid_minor, invoice.currency), "currency": invoice.currency},
-        "received_on": day_of(first, invoice.paid_day or 0),
-        "allocation": "oldest_first",
-        "reference": f"INV {invoice.external_id}",
-    }
-
-
-def _dispute(api: ApiClient, ledger_id: str, customer: DemoCustomer) -> None:
-    """Hold one open invoice of a customer: the story's disagreement."""
-    debtor = api.get(f"/ledgers/{ledger_id}/customers", external_id=customer.external_id)["data"][0]
-    items = api.all(f"/ledgers/{ledger_id}/items", customer_id=debtor["customer_id"], state="open")
-    if items:
-        api.call("POST", "/holds", body={"scope": "item", "object_id": items[0]["item_id"], "reason": "dispute", "comment": "Two pallets arrived damaged."})
-
-
-def _open_a_claim(stack: Stack, progress: Progress) -> str | None:
+def _open_a_claim(stack: Stack, progress: Progress) -> Opened | None:
     """Open one claim as its customer would: from the mail's link, with the answer that the mail does not hold."""
     step = progress.add_task("Opening a claim as its customer", total=1)
-    by_mail = {c.email: c for c in demo_customers(DAYS)}
-    page = httpx.get(f"{stack.catcher_url}/api/mails", params={"limit": 200}).json()["data"]
-    for mail in page:
+    by_mail = {c.email: c for c in demo_customers()}
+    for mail in sorted(_mails_to(stack), key=lambda mail: _of_interest(mail, by_mail)):
         customer = by_mail.get(mail["recipients"][0])
-        if customer is None:
-            continue
-        links = httpx.get(f"{stack.catcher_url}/api/mails/{mail['id']}").json()["links"]
-        link = next((found for found in links if "/c/" in found), None)
-        if link is None:
+        link = None if customer is None else _link_of(stack, mail)
+        if customer is None or link is None:
             continue
         with httpx.Client(timeout=30) as browser:
             nonce = _hidden(browser.get(link).text, "nonce")
@@ -250,9 +135,15 @@ def _open_a_claim(stack: Stack, progress: Progress) -> str | None:
                 browser.post(
                     link, data={"form": "acknowledge", "nonce": receipt, "name": customer.contact, "role": "Accounts payable", "lang": customer.language}
                 )
-        progress.update(step, completed=1, description=f"{customer.name} opened its claim (answer: {answer})")
-        return str(link)
+        progress.update(step, completed=1, description=f"{customer.name} opened its claim")
+        return Opened(customer.name, link, answer)
     return None
+
+
+def _of_interest(mail: Any, by_mail: Mapping[str, DemoCustomer]) -> tuple[bool, float, str]:
+    """Order mails for whoever looks at them first: those in English, the newest by their date, then by recipient, so that it is the same one each time."""
+    customer, at = by_mail.get(mail["recipients"][0]), instant_of(mail["date"])
+    return (customer is None or customer.language != "en", 0.0 if at is None else -at.timestamp(), str(mail["recipients"][0]))
 
 
 def _hidden(html: str, name: str) -> str | None:
@@ -277,25 +168,58 @@ def _figures(stack: Stack, story: Story) -> dict[str, int]:
         }
 
 
-def _say_where_to_look(out: Console, stack: Stack, story: Story, figures: dict[str, int], link: str | None) -> None:
+def _say_what_happened(out: Console, stack: Stack, story: Story, figures: dict[str, int]) -> None:
+    """Print the figures, what the collectors have to do, and two decisions with their reasons."""
     out.print()
     out.print(
         f"[bold]{figures['customers']} customers, {figures['items']} items, {figures['actions']} actions, "
-        f"{figures['messages_sent']} messages sent, {figures['mails_received']} mails received, {figures['duplicates']} duplicates.[/]"
+        f"{figures['messages_sent']} messages sent, {figures['mails_received']} mails received, {figures['duplicates']} duplicates.[/]",
+        soft_wrap=True,
     )
+    with ApiClient(stack.api_url, story.api_key) as api:
+        today, agenda = api.get("/tenant")["now"][:10], api.get("/agenda", limit=LINES_SHOWN)
+        counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in agenda["counts"].items() if count)
+        out.print(f"\n[bold]The agenda[/] of {today}: {counts or 'nothing'} (GET /v1/agenda)", soft_wrap=True, highlight=False)
+        for line in agenda["data"]:
+            out.print(f"  {_line_of(line)}", soft_wrap=True, highlight=False)
+        _explain(out, api, story.ledger_id)
+
+
+def _line_of(line: dict[str, Any]) -> str:
+    amounts = " + ".join(f"{total['amount']} {total['currency']}" for total in line["totals"])
+    return f"{line['scheduled_on']}  {line['person_name'] or 'nobody':13} {line['title'] or line['step_name']}: {line['customer_name']}, {amounts}"
+
+
+def _explain(out: Console, api: ApiClient, ledger_id: str) -> None:
+    """Print why two items are not reminded today: one whose day has not come, and one for another reason."""
+    seen = set[str]()
+    for item in api.all(f"/ledgers/{ledger_id}/items", state="open"):
+        found = api.get(f"/items/{item['item_id']}/explain")
+        code = next(iter(found["blockers"]), None)
+        if code is None or code in seen:
+            continue
+        seen.add(code)
+        day = f", from {found['first_day']} on" if found["first_day"] else ""
+        what = "; ".join(change["text"].rstrip(".") for change in found["changes"])
+        out.print(f"\n[bold]Why is invoice {item['number']} not reminded today?[/] {code}: {what}{day}.", soft_wrap=True, highlight=False)
+        out.print(f"  GET /v1/items/{item['item_id']}/explain", soft_wrap=True, highlight=False)
+        if len(seen) == 2:
+            return
+
+
+def _say_where_to_look(out: Console, stack: Stack, story: Story, opened: Opened | None) -> None:
+    asked = next((link for mail in _mails_to(stack, BRUNO) if (link := _link_of(stack, mail))), None)
     places = [
-        ("Mails", f"{stack.catcher_url}", "every reminder as it arrived, in four languages"),
-        ("A claim", link or "", "the answer that it asks for is printed above"),
-        ("API docs", f"{stack.api_url}/docs", "Authorize with the key below; every example runs"),
+        ("Mails", stack.catcher_url, "every reminder as it arrived, in four languages"),
+        ("A claim", opened and opened.link, f"of {opened.customer}; answer {opened.answer} to its question" if opened else ""),
+        ("A question", asked, "to a colleague, who takes charge of it and replies"),
+        ("API docs", f"{stack.api_url}/docs", "Authorize with the key below, then try any operation"),
         ("API key", story.api_key, "of the demo's tenant"),
-        ("History", f"{stack.api_url}/v1/messages", "every message; /v1/messages/{id}/evidence shows what is known of its reading"),
-        ("Logs", str(log_folder(stack)), ""),
+        ("Logs", str(log_folder(stack)), "of the API, the worker and the mail catcher"),
     ]
     for name, place, meaning in places:
         if place:
-            out.print(f"\n[bold]{name:9}[/] {meaning}\n  {place}", soft_wrap=True, highlight=False)
-    out.print(f"\ncurl -H 'Authorization: Bearer {story.api_key}' {stack.api_url}/v1/events", soft_wrap=True, highlight=False)
-    out.print(
-        f"\nThe guides in docs/guides/ run against this demo as they stand, once a shell knows it: . {stack.installation.data_dir}/demo.env", soft_wrap=True
-    )
-    out.print("\nCtrl-C stops everything; the data stay in the folder for the next start.")
+            out.print(f"\n[bold]{name}[/]: {meaning}\n  {place}", soft_wrap=True, highlight=False)
+    environment = stack.installation.data_dir / "demo.env"
+    out.print(f'\nIn another terminal:\n  . {environment}\n  curl -H "Authorization: Bearer $KEY" $API/agenda', soft_wrap=True, highlight=False)
+    out.print("The guides in docs/guides/ begin there; every command in them runs against this demo as it stands.", soft_wrap=True)

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import datetime as dt
 import random
+import unicodedata
 from dataclasses import dataclass
 
 SEED = 20_260_302
+FIRST = dt.date(2026, 1, 19)
+"""The story's first day is the same whenever the demo runs, so that week-ends, holidays and with them all figures are."""
+DAYS = 42
 
 _PLACES = {
     "it": ("IT", "MI", ["Ferramenta Colombo", "Officine Brambilla", "Carpenteria Rossetti", "Idraulica Moretti", "Serramenti Galli", "Legnami Ferrari"]),
@@ -29,6 +33,9 @@ _FIRST = {
     "fr": ["Camille", "Antoine", "Léa", "Hugo", "Manon", "Julien"],
     "en": ["Aoife", "Liam", "Grace", "Owen", "Niamh", "Rory"],
 }
+
+
+_DIALLING = {"IT": "+39 02", "ES": "+34 91", "FR": "+33 1", "IE": "+353 1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +63,15 @@ class DemoCustomer:
     tax_number: str
     contact: str
     email: str
+    phone: str
+    insured: bool
     invoices: tuple[DemoInvoice, ...]
 
 
-def demo_customers(days: int) -> list[DemoCustomer]:
+def demo_customers() -> list[DemoCustomer]:
     """Return 24 customers, six a language, with three to six invoices each over the days before and during the demo."""
     dice = random.Random(SEED)  # noqa: S311  # a story, not a secret
-    customers = []
+    customers: list[DemoCustomer] = []
     number = 1000
     for language, (country, subdivision, names) in _PLACES.items():
         for place, name in enumerate(names):
@@ -70,7 +79,7 @@ def demo_customers(days: int) -> list[DemoCustomer]:
             invoices = []
             for _ in range(dice.randint(3, 6)):
                 number += 1
-                due_day = dice.randint(-12, days - 4)
+                due_day = dice.randint(-12, DAYS - 4)
                 amount = dice.randint(18_000, 940_000)
                 # Three of ten never pay inside the demo, two pay a part, the rest pay around their due date.
                 temper = dice.random()
@@ -81,7 +90,6 @@ def demo_customers(days: int) -> list[DemoCustomer]:
                     paid_day, paid = due_day + dice.randint(2, 14), amount * dice.randint(2, 7) // 10
                 currency = "GBP" if language == "en" and dice.random() < 0.3 else "EUR"
                 invoices.append(DemoInvoice(str(number), due_day - 30, due_day, amount, currency, paid_day, paid))
-            domain = "".join(c for c in name.lower() if c.isascii() and c.isalnum()) + ".example"
             customers.append(
                 DemoCustomer(
                     external_id=code,
@@ -91,13 +99,20 @@ def demo_customers(days: int) -> list[DemoCustomer]:
                     subdivision=subdivision,
                     tax_number=f"{country}{dice.randint(10**10, 10**11 - 1)}",
                     contact=f"{_FIRST[language][place]} {_LAST[language][place]}",
-                    email=f"accounts@{domain}",
+                    email=f"accounts@{_domain_of(name)}",
+                    phone=f"{_DIALLING[country]} 555 {len(customers):04d}",
+                    insured=place % 2 == 0,
                     invoices=tuple(invoices),
                 )
             )
     return customers
 
 
-def day_of(first: dt.date, day: int) -> str:
+def _domain_of(name: str) -> str:
+    plain = unicodedata.normalize("NFKD", name.lower())
+    return "".join(c for c in plain if c.isascii() and c.isalnum()) + ".example"
+
+
+def day_of(day: int) -> str:
     """Return a day of the story as ISO text."""
-    return (first + dt.timedelta(days=day)).isoformat()
+    return (FIRST + dt.timedelta(days=day)).isoformat()

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from dunning.kit.settings import Settings
 from dunning.kit.signing import Keyring
-from dunning_cli import migrate
 from dunning_cli.embedded import EmbeddedPostgres
 from dunning_cli.embedded_valkey import EmbeddedValkey
 
@@ -89,6 +88,9 @@ def installation(settings: Settings, *, migrated: bool = True) -> Iterator[Insta
     folder.chmod(0o700)
     with EmbeddedPostgres(folder / "postgres") as postgres, EmbeddedValkey(folder / "valkey") as valkey:
         if migrated:
+            # Here, since Alembic takes longer to load than everything else that the command line needs.
+            from dunning_cli import migrate
+
             migrate.upgrade(postgres.owner_url())
         made = Installation(folder, postgres.app_url(), postgres.owner_url(), valkey.url(), embedded=True)
         note = folder / "running.json"

@@ -68,12 +68,13 @@ def serve(
     """Run the whole service with embedded servers, without the demo's data, until Ctrl-C."""
     from dunning_cli.stack import log_folder, running_stack
 
+    out.print("Starting PostgreSQL, Valkey, API and worker; this takes some seconds.")
     with running_stack(_settings(), catcher=catcher) as stack:
         out.print(f"API docs      {stack.api_url}/docs")
         if stack.catcher_url:
             out.print(f"Mail catcher  {stack.catcher_url}")
         out.print(f"Logs          {log_folder(stack)}")
-        out.print("Make a tenant and its first key with `./run keys tenant NAME` in another terminal. Ctrl-C stops.")
+        out.print("\nNext, in another terminal: a tenant and its first key, with `./run keys tenant NAME`. Ctrl-C stops.", soft_wrap=True)
         stack.keep_running()
 
 

@@ -19,7 +19,7 @@ async def create_tenant(database_url: str, *, name: str, mode: Mode, languages: 
         async with database.transaction(tenant_id) as session:
             tenant = await tenancy.create_tenant(session, tenant_id=tenant_id, name=name, mode=mode, clock_at=clock_at, languages=languages)
             clock = tenancy.clock_of(tenant)
-            _, text = await tenancy.create_key(session, clock, tenant_id=tenant_id, actor="command line", name="first", scopes=list(SCOPES))
+            _, text = await tenancy.create_key(session, clock, tenant_id=tenant_id, actor="command line", name="administrator", scopes=list(SCOPES))
         return tenant_id, text
     finally:
         await database.close()

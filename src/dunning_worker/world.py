@@ -14,7 +14,7 @@ from dunning.kit.database import Database
 from dunning.kit.errors import Unavailable
 from dunning.kit.settings import Settings
 from dunning.kit.signing import Keyring
-from dunning.messages.mime import HeaderRefused, ascii_address
+from dunning.ledger.addresses import InvalidAddress, ascii_address
 from dunning.messages.name_service import txt_records
 from dunning.messages.ports import Ports
 from dunning.messages.relays import Sink, Transport, pace_of
@@ -94,8 +94,8 @@ def _bounce_domain(domain: str | None) -> str | None:
         return None
     try:
         return ascii_address(f"bounces@{domain}").rpartition("@")[2]
-    except HeaderRefused as error:
-        msg = f"DUNNING_SMTP_BOUNCE_DOMAIN is {domain!r}: {error.detail} Set it to a domain such as bounces.example.com, or unset it."
+    except InvalidAddress as error:
+        msg = f"DUNNING_SMTP_BOUNCE_DOMAIN is {domain!r}: {error}. Set it to a domain such as bounces.example.com, or unset it."
         raise Unavailable(msg) from error
 
 

@@ -33,7 +33,7 @@ NOUN_OF = {
     "receipt_id": "receipt", "receipt_inbox_id": "receipt_inbox", "allocation_id": "allocation",
     "hold_id": "hold", "import_id": "import", "key_id": "key", "walk_id": "walk",
     "scenario_id": "scenario", "template_id": "template",
-    "run_id": "run", "run": "run", "action_id": "action", "action": "action", "claim_id": "claim", "claim": "claim",
+    "run_id": "run", "run": "run", "bulk_id": "bulk", "bulk": "bulk", "action_id": "action", "action": "action", "claim_id": "claim", "claim": "claim",
     "message_id": "message", "link_id": "link", "token": "token", "key": "suppression", "opt_out_key": "opt_out",
     "person_id": "person", "person_ids": "person", "lead_id": "person", "other_ids": "heir", "substitute_id": "heir", "to": "heir",
     "model_id": "model", "contact_ids": "contact", "action_ids": "action", "person": "person",
@@ -67,7 +67,7 @@ STATE_FIRST = {
         for name, path in (("PATCH", ""), ("POST", "/replace"))
         for way in ("person_id", "contact_ids.0", "content.contact_ids.0")
     },
-    **{("POST /v1/customers/bulk", way): 200 for way in ("customer_ids.0", "action.person_id")},
+    ("POST /v1/customers/bulk", "customer_ids.0"): 200,
     **{("POST /v1/call-tasks", way): 200 for way in ("customer_ids.0", "activity_ids.0")},
     # The twin's action is no call that waits.
     **{

@@ -25,6 +25,13 @@ def test_every_operation_has_a_summary_and_a_description_of_its_own(document):
     assert all(summary[0].isupper() and not summary.endswith(".") for summary in summaries)
 
 
+def test_every_group_is_described_and_holds_something(document):
+    described = {tag["name"]: tag["description"] for tag in document["tags"]}
+    used = {tag for operation in operations(document) for tag in operation.spec["tags"]}
+    assert used == set(described)
+    assert all(len(text) > 20 and text.endswith(".") for text in described.values())
+
+
 def test_every_operation_documents_its_errors_as_problems(document):
     def without_problem(operation):
         errors = {status: response for status, response in operation.spec["responses"].items() if status[0] in "45"}

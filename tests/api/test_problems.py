@@ -132,3 +132,26 @@ async def test_a_client_that_goes_away_leaves_nothing_behind(client, tenant):
         await task
     await asyncio.sleep(0.1)
     assert (await client.get("/v1/tenant")).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/customers?overdue_day_gte=30", "/v1/tenant?fields=name", "/v1/customers?limit=5&%22=1"])
+async def test_a_mistyped_query_parameter_is_refused_and_the_known_ones_are_named(client, path):
+    problem = checked(await client.get(path), 422, "malformed")
+    assert problem["errors"][0]["field"].startswith("query.")
+    assert ("overdue_days_gte" in problem["detail"]) == ("customers" in path)
+
+
+@pytest.mark.parametrize("path", ["/v1/people?email=a%00b", "/v1/ledgers?external_id=a&external_id=b"])
+async def test_a_query_parameter_that_no_text_can_be_or_that_comes_twice_is_refused(client, path):
+    problem = checked(await client.get(path), 422, "malformed")
+    assert [error["field"] for error in problem["errors"]] == [f"query.{path.split('?')[1].split('=')[0]}"]
+
+
+async def test_a_wrong_value_is_named_by_its_place_in_the_request_alone(client):
+    problem = checked(await client.get("/v1/activities?since=yesterday"), 422, "malformed")
+    assert {error["field"] for error in problem["errors"]} == {"query.since"}
+    assert "function" not in problem["detail"]
+
+
+async def test_a_missing_key_is_told_before_an_unknown_parameter(client):
+    checked(await client.get("/v1/customers?overdue_day_gte=30", headers={"Authorization": ""}), 401, "unauthenticated")

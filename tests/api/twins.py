@@ -113,7 +113,7 @@ async def _agreements(twin: Twin, example: dict[str, Any]) -> None:
     plan = (await twin.ask("POST", "/payment-plans", {**example["POST /v1/payment-plans"], **named}))["plan_id"]
     await twin.ask("POST", f"/payment-plans/{plan}/cancel", why)
     dispute = (await twin.ask("POST", "/disputes", {**example["POST /v1/disputes"], "item_ids": named["item_ids"]}))["dispute_id"]
-    await twin.ask("POST", f"/disputes/{dispute}/resolve", example["POST /v1/disputes/{dispute_id}/resolve"])
+    await twin.ask("POST", f"/disputes/{dispute}/resolve", {"resolution": "rejected"})
     note = (await twin.ask("POST", f"/customers/{named['customer_id']}/activities", example["POST /v1/customers/{customer_id}/activities"]))["activity_id"]
     block = (await twin.ask("POST", "/account-blocks", {**example["POST /v1/account-blocks"], **named}))["block_id"]
     await twin.ask("POST", f"/items/{twin.ids['item']}/comments", example["POST /v1/items/{item_id}/comments"])
@@ -124,10 +124,13 @@ async def _agreements(twin: Twin, example: dict[str, Any]) -> None:
 
 
 async def _models(twin: Twin, example: dict[str, Any]) -> None:
-    """A saved model of an action, and a person of the customer who can be written to."""
+    """A saved model of an action, an act on the customer among others, and a person of the customer who can be written to."""
     model = await twin.ask("POST", "/action-models", example["POST /v1/action-models"])
     contacts = (await twin.ask("GET", f"/customers/{twin.ids['customer']}"))["contacts"]
-    twin.ids |= {"model": model["model_id"], "contact": next(c["contact_id"] for c in contacts if not c["internal"])}
+    task = {"title": "Look at it", "origin": "ad_hoc", "content": {"kind": "task"}}
+    bulk = await twin.ask("POST", "/customers/bulk", {"act": "create_action", "customer_ids": [twin.ids["customer"]], "action": task})
+    contact = next(c["contact_id"] for c in contacts if not c["internal"])
+    twin.ids |= {"model": model["model_id"], "bulk": bulk["bulk_id"], "contact": contact}
 
 
 async def _people(twin: Twin, example: dict[str, Any]) -> None:
@@ -156,7 +159,7 @@ async def _reminder(twin: Twin, database: Database, settings: Settings) -> None:
     await twin.ask("POST", f"/runs/{run}/commit")
     await runs.work_on_runs(world, tenant_id)
     await drain_tenant(world, tenant_id)
-    action = await twin.first("/actions", "action_id")
+    action = await twin.first("/actions", "action_id", run=run)
     message = await twin.first("/messages", "message_id", action=action)
     link = await twin.tenant.rows("select link_id, key_id from link where message_id = $1", message)
     twin.ids |= {

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from playwright.async_api import Browser
+
 
 def reminder(number: int = 1, to: str = "ap@acme.example") -> EmailMessage:
     mail = EmailMessage()
@@ -138,13 +140,13 @@ async def test_no_script_of_a_mail_or_page_can_run(world: World) -> None:
     await world.send(reminder())
     [mail] = await world.mails()
     page = await world.web.get(f"/mails/{mail['id']}")
-    assert '<iframe class="body" sandbox=""' in page.text
+    assert '<iframe class="body" sandbox="allow-popups allow-popups-to-escape-sandbox"' in page.text
     assert "default-src 'none'" in page.headers["content-security-policy"]
     assert "script" not in page.headers["content-security-policy"]
     assert "<script" not in page.text
     assert "javascript:alert" not in page.text
     framed = await world.web.get(f"/mails/{mail['id']}/html")
-    assert framed.headers["content-security-policy"].startswith("sandbox; default-src 'none'")
+    assert framed.headers["content-security-policy"].startswith("sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'")
     assert '<head><base target="_blank">' in framed.text
     for path in ("/", f"/mails/{mail['id']}?view=text", f"/mails/{mail['id']}/attachments/1", "/static/catcher.css"):
         answer = await world.web.get(path)
@@ -152,6 +154,32 @@ async def test_no_script_of_a_mail_or_page_can_run(world: World) -> None:
         assert answer.headers["x-content-type-options"] == "nosniff"
     foreign = await world.web.get("/", headers={"Host": "evil.example"})
     assert foreign.status_code == 400
+
+
+@pytest.mark.browser
+async def test_a_link_in_a_mail_opens_beside_it_and_a_script_in_a_link_does_nothing(world: World, chromium: Browser) -> None:
+    """Whoever tries a mail presses its button; what comes by mail runs nowhere, in the frame or beside it."""
+    await world.send(reminder())
+    [mail] = await world.mails()
+    context = await chromium.new_context()
+    asked: list[str] = []
+    ran: list[str] = []
+    await context.route("https://pay.example/**", lambda route: route.fulfill(body="paid"))
+    context.on("request", lambda request: asked.append(request.url) if "pay.example" in request.url else None)
+    context.on("dialog", lambda dialog: ran.append(dialog.message))
+    page = await context.new_page()
+    await page.goto(f"http://127.0.0.1:{world.catcher.web_port}/mails/{mail['id']}")
+    frame = page.frame_locator("iframe.body")
+    await frame.get_by_role("link", name="no").click()
+    async with context.expect_page() as opened:
+        await frame.get_by_role("link", name="Pay").click()
+    beside = await opened.value
+    await beside.wait_for_load_state()
+    assert asked == ["https://pay.example/claim/1?a=b&c=d"]
+    assert await page.get_by_role("heading", level=1).inner_text() == "Überfällig: Rechnung 1"
+    assert await page.locator("time").first.inner_text() == "2 Mar 2026, 08:00:00", "a mail is known by the day of its story"
+    assert ran == []
+    await context.close()
 
 
 async def test_hostile_text_stays_text(world: World) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+from dunning.kit.ids import new_id
 from tests.collection.stage import Stage
 
 
@@ -32,6 +33,19 @@ async def promise(stage: Stage, customer: UUID, amount: str, *items: UUID, days:
 async def plan(stage: Stage, customer: UUID, *, status: int = 201, **content: Any) -> dict[str, Any]:
     """Agree on a payment plan."""
     return dict(await stage.post("/payment-plans", {"customer_id": str(customer), **content}, status=status))
+
+
+async def receive(stage: Stage, amount: str, *items: UUID, on: str | None = None, on_account: bool = False, customer: str = "C1") -> str:
+    """Book money that came in, dated another day than today where one is named: on account, against items, or against the oldest debts; return it."""
+    named = [{"item_id": str(item), "amount": eur(amount)} for item in items]
+    body = {
+        "customer_external_id": customer, "amount": eur(amount), "received_on": on or (await stage.today()).isoformat(),
+        "allocation": "none" if on_account else named or "oldest_first",
+    }  # fmt: skip
+    headers = {"Idempotency-Key": str(new_id())}
+    answer = await stage.api.put(f"/v1/ledgers/{stage.ledger_id}/receipts/R{new_id().hex[-12:]}", json=body, headers=headers)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["receipt_id"])
 
 
 async def statuses(stage: Stage, items: Sequence[UUID]) -> list[str | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from tests.collection.agreements import sound
 from tests.collection.stage import Stage, scenario, step
 from tests.collection.test_specific_actions import mail, mails, make, opened, said, task
 
@@ -56,6 +57,22 @@ async def test_a_collector_changes_the_current_action_in_time_and_manner_and_the
     assert (await patched(stage, action_id, {"title": "Late"}, status=409))["code"] == "action_state"
 
 
+async def test_taking_a_change_away_gives_an_action_back_what_its_step_says(stage: Stage) -> None:
+    """S2-11: not the product's template for own words, which the collector never chose."""
+    _, _, action = await asked(stage)
+    own = action["content"]
+    await patched(stage, action["action_id"], {"template": "specific_action", "text": "Dear Anna, please look."})
+    back = await patched(stage, action["action_id"], {"template": None, "text": None})
+    assert back["content"] == own
+    same = await patched(stage, action["action_id"], {"template": None})
+    assert (same["content"], same["revision"]) == (own, back["revision"])
+    await stage.post(f"/actions/{action['action_id']}/approve")
+    await stage.settle()
+    assert len(await mails(stage)) == 1
+    assert "Dear Anna" not in (await said(stage, action))["text"]
+    assert (await stage.action(action["action_id"]))["state"] == "completed"
+
+
 async def test_another_channel_makes_it_a_task_for_somebody_with_the_claim_ready(stage: Stage) -> None:
     """S2-11: by letter instead of mail."""
     _, items, action = await asked(stage)
@@ -105,6 +122,117 @@ async def test_a_replacement_that_completes_no_step_gives_the_items_back_to_thei
     await stage.advance(days=1)
     (again,) = await stage.actions(state="awaiting_approval")
     assert (again["origin"], again["step_code"]) == ("scenario", "01")
+
+
+ALL_MOMENTS = [
+    {"kind": "create_call_task", "when": "executed", "params": {"text": "Call them."}},
+    {"kind": "record_activity", "when": "executed", "params": {"type": "notice", "text": "Insurer told."}},
+    {"kind": "block_account", "when": "completed", "params": {"degree": "no_deliveries", "release_when": "settled"}},
+]
+DOING = scenario(step(10, "01", 1, mode="approve", operations=ALL_MOMENTS), step(20, "02", 8, operations=ALL_MOMENTS[2:]))
+
+
+async def doing(stage: Stage, *, task: bool = False) -> tuple[list[UUID], dict[str, Any]]:
+    """Open a ladder whose first step does something at every moment, with its action that waits: for approval, or for the call that it asks for."""
+    call = {"notices": [], "mode": "automatic", "deadline_days": None, "task": {"kind": "call", "text": "Call."}}
+    await stage.open(scenario(DOING["steps"][0] | call, DOING["steps"][1]) if task else DOING)
+    await stage.customer()
+    items = [await stage.invoice("100.00"), await stage.invoice("200.00")]
+    await stage.launch(commit_at_once=True)
+    (action,) = await stage.actions(origin="scenario")
+    return items, action
+
+
+async def done(stage: Stage, action_id: str) -> list[str]:
+    return [f"{o['operation_no']} {o['kind']} {o['state']}" for o in (await stage.action(action_id))["operations"]]
+
+
+async def effects(stage: Stage) -> tuple[int, int, list[list[str]]]:
+    """Return how many calls were put on the list, how many activities noted, and the items behind each account block."""
+    calls = [a for a in await stage.actions(origin="ad_hoc") if a["task_kind"] == "call"]
+    noted = await stage.tenant.rows("select 1 from activity where tenant_id = $1 and kind = 'notice'", stage.tenant_id)
+    blocks = (await stage.get("/account-blocks"))["data"]
+    return len(calls), len(noted), [[row["item_id"] for row in block["items"]] for block in blocks]
+
+
+INSTEAD = {"title": "Write kindly", "mode": "automatic", "content": {"text": "Please tell us about #document_numbers."}, "reason": "They prefer a word."}
+
+
+async def test_a_replacement_does_what_its_step_does_once_and_each_at_its_moment(stage: Stage) -> None:
+    """S4-03: it counts as the step, so the call, the note and the block come with it; what is settled in between causes no block."""
+    items, action = await doing(stage)
+    await stage.hold(item_id=items[1])
+    made = await stage.post(f"/actions/{action['action_id']}/replace", INSTEAD, status=201)
+    assert await done(stage, action["action_id"]) == []
+    assert await done(stage, made["action_id"]) == ["1 create_call_task done", "2 record_activity done", "3 block_account waiting"]
+    assert await effects(stage) == (1, 1, [])
+    await stage.settle()
+    assert await done(stage, made["action_id"]) == ["1 create_call_task done", "2 record_activity done", "3 block_account done"]
+    assert await effects(stage) == (1, 1, [[str(items[0])]])
+    await sound(stage)
+
+
+async def test_a_replacement_takes_over_only_what_the_replaced_action_has_not_done(stage: Stage) -> None:
+    """S4-03: a mail instead of a call that is on the list: the step's first effects are done and are not done again."""
+    items, action = await doing(stage, task=True)
+    assert await done(stage, action["action_id"]) == ["1 create_call_task done", "2 record_activity done", "3 block_account waiting"]
+    letter = {"title": "Write", "mode": "approve", "content": {}, "reason": "Nobody answers."}
+    first = await stage.post(f"/actions/{action['action_id']}/replace", letter, status=201)
+    assert await done(stage, action["action_id"]) == ["1 create_call_task done", "2 record_activity done"]
+    second = await stage.post(f"/actions/{first['action_id']}/replace", INSTEAD, status=201)
+    assert [await done(stage, first["action_id"]), await done(stage, second["action_id"])] == [[], ["3 block_account waiting"]]
+    await stage.settle()
+    assert await effects(stage) == (1, 1, [sorted(map(str, items))])
+    assert await stage.progress(items[0]) == ["01#0 completed 2026-03-02"]
+
+
+async def test_a_task_in_the_place_of_a_step_does_what_the_step_does_when_it_is_done(stage: Stage) -> None:
+    """S4-03: a call instead of the mail, by a person."""
+    items, action = await doing(stage)
+    call = {"title": "Call", "content": {"kind": "task", "task_kind": "call"}, "reason": "They prefer a word."}
+    made = await stage.post(f"/actions/{action['action_id']}/replace", call, status=201)
+    assert (await effects(stage), made["state"]) == ((0, 0, []), "waiting")
+    await stage.post(f"/actions/{made['action_id']}/complete", {})
+    assert await effects(stage) == (1, 1, [sorted(map(str, items))])
+
+
+async def test_what_a_step_does_is_left_out_where_that_is_asked_and_where_no_step_is_completed(stage: Stage) -> None:
+    """S4-03: both are said in the request; what cannot be is refused."""
+    items, action = await doing(stage)
+    path = f"/actions/{action['action_id']}/replace"
+    refused = await stage.post(path, {**INSTEAD, "completes_steps": False, "carries_out_operations": True}, status=422)
+    assert "carries_out_operations" in refused["detail"]
+    plain = await stage.post(path, {**INSTEAD, "mode": "approve", "completes_steps": False}, status=201)
+    await stage.post(f"/actions/{plain['action_id']}/replace", {**INSTEAD, "completes_steps": False}, status=201)
+    await stage.settle()
+    assert (await effects(stage), await stage.progress(items[0])) == ((0, 0, []), [])
+    await stage.advance(days=1)
+    (again,) = await stage.actions(state="awaiting_approval")
+    made = await stage.post(f"/actions/{again['action_id']}/replace", {**INSTEAD, "carries_out_operations": False}, status=201)
+    await stage.settle()
+    assert (await effects(stage), await done(stage, made["action_id"])) == ((0, 0, []), [])
+    assert await stage.progress(items[0]) == ["01#0 completed 2026-03-03"]
+
+
+async def test_a_replacement_may_count_as_another_step_and_then_does_what_that_one_does(stage: Stage) -> None:
+    """S4-03, C-43: the step that is named is completed and the one below passed over; a step that the items have reached is refused, and all stays."""
+    items, action = await doing(stage)
+    path = f"/actions/{action['action_id']}/replace"
+    assert (await stage.post(path, {**INSTEAD, "counts_as_step": "99"}, status=409))["code"] == "no_such_step"
+    assert (await stage.action(action["action_id"]))["state"] == "awaiting_approval"
+    made = await stage.post(path, {**INSTEAD, "counts_as_step": "02", "completes_steps": False}, status=201)
+    assert (made["counts_as_step"], await done(stage, made["action_id"])) == ("02", ["1 block_account waiting"])
+    await stage.settle()
+    assert await effects(stage) == (0, 0, [sorted(map(str, items))])
+    assert sorted(await stage.progress(items[0])) == ["01#0 skipped by_hand", "02#0 completed 2026-03-02"]
+
+
+async def test_a_replacement_that_is_cancelled_leaves_nothing_of_its_step_to_do(stage: Stage) -> None:
+    items, action = await doing(stage)
+    made = await stage.post(f"/actions/{action['action_id']}/replace", {**INSTEAD, "mode": "approve"}, status=201)
+    await stage.post(f"/actions/{made['action_id']}/reject", {"reason": "No."})
+    assert {one.rsplit(" ", 1)[1] for one in await done(stage, made["action_id"])} == {"not_needed"}
+    assert (await effects(stage), await stage.progress(items[0])) == ((0, 0, []), [])
 
 
 async def test_an_action_runs_now_ahead_of_its_day(stage: Stage) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dunning.collection.assignment_rules import Candidate, Conditions, Present, Rule, WhyNobody, change_to, fits, share_out
+from dunning.collection.assignment_rules import Candidate, Conditions, Lead, Present, Rule, WhyNobody, change_to, fits, share_out
 
 ANNA, BRUNO, CARLA = (UUID(int=n) for n in (1, 2, 3))
 
@@ -114,6 +115,28 @@ def test_law_every_customer_gets_one_active_person_by_the_first_rule_that_fits_o
             assert got[one.customer_id].person_id in active
         else:
             assert all(fits(r.conditions, one) is None or not set(r.person_ids) & active for r in fitting[:1])
+
+
+@given(rules, customers, st.sets(people, min_size=1), st.lists(st.none() | st.tuples(people, st.booleans()), min_size=20, max_size=20), st.booleans())
+def test_law_only_whom_the_first_fitting_rule_does_not_name_moves_and_a_second_time_nobody(
+    stated: list[Rule], found: list[Candidate], active: set[UUID], held: list[tuple[UUID, bool] | None], keep_by_hand: bool
+) -> None:
+    """S2-13: nobody moves without a rule that says so, nobody whom a person put elsewhere unless asked, and applying again changes nothing."""
+    had = [replace(one, lead=None if lead is None else Lead(*lead)) for one, lead in zip(found, held, strict=False)]
+    shared = share_out(stated, had, {}, active, keep_by_hand=keep_by_hand)
+    moved = {g.customer_id: g for g in shared.given}
+    for one in had:
+        fitting = [r for r in sorted(stated, key=lambda r: r.rank) if fits(r.conditions, one) and set(r.person_ids) & active]
+        if one.lead is not None and one.customer_id in moved:
+            assert moved[one.customer_id].former_id == one.lead.person_id not in {p for p in fitting[0].person_ids if p in active}
+            assert not (keep_by_hand and one.lead.by_hand)
+        if one.lead is not None and one.customer_id in shared.kept_by_hand:
+            assert keep_by_hand
+            assert one.lead.by_hand
+            assert one.lead.person_id not in {p for p in fitting[0].person_ids if p in active}
+        assert one.lead is None or one.customer_id not in shared.left
+    after = [replace(one, lead=Lead(moved[one.customer_id].person_id, by_hand=False)) if one.customer_id in moved else one for one in had]
+    assert share_out(stated, after, {}, active, keep_by_hand=keep_by_hand).given == []
 
 
 @given(st.integers(0, 40), st.permutations([ANNA, BRUNO, CARLA]))

@@ -100,11 +100,30 @@ async def test_customers_get_their_collectors_while_they_are_imported_and_the_an
     assert sorted(got[name] for name in ("FR1", "FR2", "FR3")) in (["Bruno", "Bruno", "Carla"], ["Bruno", "Carla", "Carla"])
     assert (done["assigned"], done["unassigned"]) == (5, 1)
     left = await ask(desk, "GET", f"/ledgers/{desk.ledger_id}/unassigned")
-    assert [row["external_id"] for row in left["data"]] == ["ES1"]
+    assert [(row["external_id"], row["because"]) for row in left["data"]] == [("ES1", "no_rule_fits")]
     told = await desk.tenant.rows("select data from event where tenant_id = $1 and kind = 'customers.unassigned'", desk.tenant_id)
     assert [row["data"] for row in told] == [{"role": "collector", "customers": 1, "because": {"no_rule_fits": 1}}]
     again = await import_rows(desk, *FILE)
     assert (again["assigned"], again["unassigned"]) == (0, 1)
+
+
+async def test_the_list_of_customers_without_somebody_says_why(desk: Stage) -> None:
+    """S2-01: no rules at all, a rule that fits and was not applied, one whose people left, and none that fits; once somebody has it, it is off the list."""
+    path = f"/ledgers/{desk.ledger_id}/unassigned"
+
+    async def because() -> dict[str, str]:
+        return {row["external_id"]: row["because"] for row in (await ask(desk, "GET", path))["data"]}
+
+    await import_rows(desk, customer_row("IT1", country="IT"), customer_row("FR1", country="FR"))
+    assert await because() == {"IT1": "no_rules", "FR1": "no_rules"}
+    anna = await person(desk, "anna")
+    await rule(desk, 10, anna, countries=["IT"])
+    assert await because() == {"IT1": "not_applied", "FR1": "no_rule_fits"}
+    await ask(desk, "PATCH", f"/people/{anna}", {"active": False})
+    assert await because() == {"IT1": "nobody_active", "FR1": "no_rule_fits"}
+    await ask(desk, "PATCH", f"/people/{anna}", {"active": True})
+    await ask(desk, "POST", f"/ledgers/{desk.ledger_id}/assignments/apply", {})
+    assert await because() == {"FR1": "no_rule_fits"}
 
 
 async def test_a_dry_run_of_an_import_says_who_would_be_assigned_and_assigns_nobody(desk: Stage) -> None:
@@ -127,7 +146,7 @@ async def test_rules_made_later_are_applied_on_request_first_as_a_dry_run(desk: 
     await rule(desk, 10, anna, countries=["FR", "ES"])
     path = f"/ledgers/{desk.ledger_id}/assignments/apply"
     tried = await ask(desk, "POST", path, {"dry_run": True})
-    assert (tried["assigned"], tried["by_person"], tried["left"]) == (4, [{"person_id": anna, "customers": 4}], {"no_rule_fits": 2})
+    assert (tried["assigned"], tried["by_person"], tried["left"]) == (4, [{"person_id": anna, "customers": 4, "lost": 0}], {"no_rule_fits": 2})
     assert await leads(desk) == {}
     done = await ask(desk, "POST", path, {})
     assert {**done, "dry_run": True} == tried

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+from dataclasses import fields
+from typing import Any, get_args
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dunning.collection.priority import Facts, Weight, Weights, parts_of, score_of
 from dunning.kit.database import statement_log
 from dunning.kit.ids import new_id
+from dunning_api.schemas.ledgers import PartName
 from tests.collection.agreements import eur, statuses
 from tests.collection.stage import Stage, scenario, step
 from tests.collection.test_agenda import call_task, leads, person
 
 DAY = dt.date(2026, 3, 2)
+PARTS = [part.name for part in fields(Weights)]
 PHONE: Any = [{"external_id": "p0", "name": "Anna Rossi", "phone": "+39 06 1234567", "email": "ap@c1.example", "roles": ["dunning"], "internal": False}]
 
 
@@ -28,6 +33,10 @@ def test_a_score_is_the_sum_of_its_named_parts() -> None:
     parts = parts_of(facts(overdue=[("EUR", 2_500_00)], oldest_due_on=DAY - dt.timedelta(days=40), broken_promises=1, steps=2), Weights(), DAY)
     assert {part.name: part.points for part in parts} == {"amount": 25, "age": 40, "broken_promises": 30, "silence": 0, "steps": 20}
     assert score_of(parts) == 115
+
+
+def test_the_api_names_the_parts_that_there_are() -> None:
+    assert list(get_args(PartName)) == PARTS
 
 
 @pytest.mark.parametrize(("measure", "points"), [(99, 0), (100, 2), (199, 2), (200, 4), (2500, 50), (10_000, 50)])
@@ -85,6 +94,23 @@ async def test_the_list_is_ordered_by_parts_that_it_shows_with_phones_amounts_an
     assert first["person_name"] == "anna"
 
 
+async def test_a_mail_that_left_and_a_call_that_was_taken_are_contacts_and_a_call_that_nobody_took_is_none(stage: Stage, calls: dict[str, Any]) -> None:
+    """D-19: silence is counted from the last contact, whoever made it; the explorer's last action is the same mail."""
+    await stage.post(f"/customers/{calls['C2']}/messages", {"template": "claim-01", "item_ids": [str(calls["item C2"])]}, status=201)
+    await stage.settle()
+    mailed_on = await stage.today()
+    await stage.advance(days=4)
+    await stage.post(f"/customers/{calls['C1']}/activities", {"kind": "call", "outcome": "no_answer"}, status=201)
+    await stage.post(f"/customers/{calls['C3']}/activities", {"kind": "call", "outcome": "reached"}, status=201)
+    rows = {row["external_id"]: row for row in (await stage.get(f"/call-lists/{await stage.today()}"))["data"]}
+    assert {code: next(part["measure"] for part in row["parts"] if part["name"] == "silence") for code, row in rows.items()} == {"C1": 365, "C2": 4, "C3": 0}
+    assert rows["C1"]["last_contact"] is None
+    assert rows["C2"]["last_contact"]["at"][:10] == str(mailed_on)
+    assert (await stage.api.get(f"/v1/actions/{rows['C2']['last_contact']['action_id']}")).status_code == 200
+    (explored,) = (await stage.get("/customers", name="customer c2"))["data"]
+    assert explored["last_action"]["id"] == rows["C2"]["last_contact"]["action_id"]
+
+
 async def test_weights_are_data_of_the_ledger(stage: Stage, calls: dict[str, Any]) -> None:
     """D-19: with amount left out the oldest debt comes first; the default order is the control."""
     today = await stage.today()
@@ -95,6 +121,35 @@ async def test_weights_are_data_of_the_ledger(stage: Stage, calls: dict[str, Any
     weights = (await stage.api.get(f"{path}/call-priorities")).json()
     assert (weights["amount"]["points"], weights["age"]["points"]) == (0, 1)
     assert (await names(stage, today))[0] == "C3"
+
+
+async def test_a_weight_that_no_part_has_is_refused_and_the_parts_are_named(stage: Stage, calls: dict[str, Any]) -> None:
+    """D-19: a misspelt name changes nothing in silence."""
+    path = f"/v1/ledgers/{stage.ledger_id}"
+    answer = await stage.api.patch(path, json={"priority_weights": {"amout": 0}}, headers={"If-Match": "*"})
+    assert answer.status_code == 422
+    assert [name for name in PARTS if f"'{name}'" not in answer.text] == []
+    assert (await stage.api.get(path)).json()["priority_weights"] == {}
+
+
+@given(
+    overdue=st.lists(st.tuples(st.sampled_from(["EUR", "JPY"]), st.integers(0, 10**12)), max_size=2),
+    days=st.integers(-5, 4000), broken=st.integers(0, 9), silent=st.none() | st.integers(-1, 900), steps=st.integers(0, 12),
+    points=st.dictionaries(st.sampled_from(PARTS), st.integers(0, 1000)),
+)  # fmt: skip
+def test_law_the_parts_are_all_of_the_score_and_each_is_its_weight_of_its_measure(
+    overdue: Any, days: int, broken: int, silent: int | None, steps: int, points: dict[str, int]
+) -> None:
+    """D-19: what is shown explains the score to the point, whatever the facts and the weights."""
+    weights = Weights.read(points)
+    oldest = DAY - dt.timedelta(days=days) if overdue else None
+    contact = None if silent is None else DAY - dt.timedelta(days=silent)
+    parts = parts_of(facts(overdue=overdue, oldest_due_on=oldest, broken_promises=broken, last_contact_on=contact, steps=steps), weights, DAY)
+    assert [part.name for part in parts] == PARTS
+    assert score_of(parts) == sum(part.points for part in parts)
+    for part in parts:
+        weight = getattr(weights, part.name)
+        assert part.points == points.get(part.name, getattr(Weights(), part.name).points) * min(weight.most, part.measure // weight.per)
 
 
 async def test_a_call_of_tomorrow_is_on_tomorrows_list_and_one_of_today_on_both(stage: Stage, calls: dict[str, Any]) -> None:
@@ -145,6 +200,14 @@ async def test_nobody_reached_is_no_contact(stage: Stage, calls: dict[str, Any])
         for row in (await stage.get(f"/call-lists/{today}"))["data"]
     }
     assert (silence["C1"], silence["C2"]) == (365, 0)
+
+
+@pytest.mark.parametrize(("outcome", "needed"), [("promised", "promise"), ("disputed", "dispute"), ("call_back", "call_back_on")])
+async def test_an_outcome_that_says_nothing_of_what_was_agreed_is_refused(stage: Stage, calls: dict[str, Any], outcome: str, needed: str) -> None:
+    """S3-09: otherwise the call would be done and nothing follow from it."""
+    refused = await stage.post(f"/actions/{calls['call C1']}/call-outcome", {"outcome": outcome, "text": "We spoke."}, status=422)
+    assert f"`{needed}`" in refused["errors"][0]["message"]
+    assert (await stage.action(calls["call C1"]))["state"] == "waiting"
 
 
 async def test_a_promise_and_a_dispute_come_with_the_call_in_one_request(stage: Stage, calls: dict[str, Any]) -> None:

@@ -138,7 +138,8 @@ async def test_a_colleague_sees_statuses_and_comments_takes_charge_and_replies_i
     for shown in ("Customer C1", "1001", "€100.00", "Did we deliver this?", "Nobody has taken charge yet."):
         assert shown in bruno.page
     assert await bruno.press(form="take_charge") == 200
-    assert "bruno@acme.example has taken charge." in bruno.page
+    assert "You have taken charge." in bruno.page
+    assert 'value="take_charge"' not in bruno.page, "there is nothing more to press"
     assert await bruno.press(form="reply", text="Yes, on 3 January. <b>Signed</b>") == 200
     assert "&lt;b&gt;Signed&lt;/b&gt;" in bruno.raw
     assert await bruno.press(form="reply", text="  ") == 422
@@ -157,8 +158,53 @@ async def test_a_person_who_takes_charge_has_the_action(stage: Stage, app: objec
     _, _, action, bruno = await asked(stage, app)
     await bruno.open()
     await bruno.press(form="take_charge")
-    assert "Bruno Neri has taken charge." in bruno.page
+    assert "You have taken charge." in bruno.page
     assert (await stage.action(action["action_id"]))["person_id"] == person["person_id"]
+
+
+async def test_another_colleague_sees_who_has_taken_charge_and_may_take_over(stage: Stage, app: object) -> None:
+    """S4-11: whoever says so last has it; one comment on several documents is shown once, with their numbers."""
+    customer_id, (first, second, _) = await opened(stage)
+    await _own_domain(stage)
+    message = {"to_emails": ["bruno@acme.example", "carla@acme.example"], "subject": "Delivery?"}
+    await update(stage, customer_id, first, second, comment="Did we deliver these?", notify="internal", message=message)
+    await stage.settle()
+    links = await stage.tenant.rows(
+        """select l.link_id, l.key_id, d.to_email from link l join message_address d on d.tenant_id = l.tenant_id and d.message_id = l.message_id
+            where l.tenant_id = $1""",
+        stage.tenant_id,
+    )
+    tokens = {str(row["to_email"]): token_of(KEYRING, stage.tenant_id, row["link_id"], str(row["key_id"])) for row in links}  # type: ignore[arg-type]
+    bruno, carla = (Colleague(client_of(app, None), f"/c/{tokens[to]}") for to in message["to_emails"])
+    await bruno.open()
+    await bruno.press(form="take_charge")
+    await carla.open()
+    assert carla.page.count("<li>") == 1
+    assert "(1001, 1002)" in carla.page
+    assert "bruno@acme.example has taken charge." in carla.page
+    assert "I take over" in carla.page
+    await carla.press(form="take_charge")
+    await bruno.open()
+    assert "carla@acme.example has taken charge." in bruno.page
+
+
+async def test_a_colleague_is_written_to_by_name_and_never_in_the_customers_language_for_want_of_an_own(stage: Stage) -> None:
+    """S4-11, C-13: a person's own language and name, else the ledger's language and no name; the customer's stay the customer's."""
+    customer_id, (first, second, _) = await opened(stage)
+    await _own_domain(stage)
+    async with stage.tenant.database.transaction(stage.tenant_id) as session:
+        await session.execute("update tenant set languages = '{en,fr,it}' where tenant_id = $1", stage.tenant_id)
+        await session.execute("update customer set language = 'fr' where tenant_id = $1", stage.tenant_id)
+    await stage.post("/people", {"name": "Carla Neri", "email": "Carla@acme.example", "role": "account_manager", "language": "it"}, status=201)
+    message = {"to_emails": ["bruno@acme.example", "carla@acme.example"]}
+    asked = await update(stage, customer_id, first, notify="internal", message=message)
+    told = await update(stage, customer_id, second, notify="customer", message={"text": "Please see #document_numbers."})
+    await stage.settle()
+    written = {}
+    for action_id in (asked["message"]["action_id"], told["message"]["action_id"]):
+        for one in (await stage.get("/messages", action=action_id))["data"]:
+            written[one["to"]["email"]] = (one["language"], one["to"]["name"])
+    assert written == {"bruno@acme.example": ("en", None), "carla@acme.example": ("it", "Carla Neri"), "ap@c1.example": ("fr", "Person 0")}
 
 
 async def test_control_the_forms_of_a_colleague_are_worth_nothing_elsewhere(stage: Stage, app: object) -> None:

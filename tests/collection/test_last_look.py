@@ -130,6 +130,20 @@ async def test_switching_sending_off_cancels_what_is_queued_and_on_releases_noth
     assert await stage.accepted() == ["a ap@c1.example"]
 
 
+async def test_saying_again_that_sending_is_on_stops_nothing_and_tells_nothing(stage: Stage) -> None:
+    """Whoever sets what is set already, as a deployment may each night, costs nobody a reminder."""
+    await stage.open(ONE_STEP)
+    await stage.customer()
+    await stage.invoice()
+    await queued(stage)
+    before = (await stage.api.get("/v1/events", params={"limit": 500})).json()["data"]
+    assert (await stage.api.put("/v1/tenant/sending", json={"enabled": True})).json()["may_send"] is True
+    after = (await stage.api.get("/v1/events", params={"limit": 500})).json()["data"]
+    assert [event["kind"] for event in after[len(before) :]] == []
+    await stage.settle()
+    assert await stage.accepted() == ["a ap@c1.example"]
+
+
 BARRED = {
     "customer": ("update customer set policy = 'never' where tenant_id = $1", "policy_never"),
     "group": (

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dunning.collection import nights
+from dunning.collection import nights, run_store
 from dunning.collection import runs as collected_runs
 from dunning.kit import faults
 from dunning.kit.database import Database, statement_log
@@ -169,6 +169,33 @@ async def test_a_walk_that_was_interrupted_ends_where_it_should(stage: Stage, ha
     done = await stage.get(f"/test-clock/walks/{answer.json()['walk_id']}")
     assert (done["state"], len(done["nights"])) == ("done", 3)
     assert await decided(stage) == EXPECTED
+
+
+async def test_a_walk_waits_for_what_another_worker_does_at_the_clocks_present(stage: Stage) -> None:
+    """B-55: a run is carried out on its own day, whoever works on it; else the same ledger would be dunned otherwise each time it is walked."""
+    from dunning_worker.jobs import walk  # noqa: PLC0415  # only here
+
+    await crowd(stage)
+    await tomorrow(stage)
+    await nightly.run_due_nights(stage.world, stage.tenant_id)
+    async with stage.tenant.database.transaction(stage.tenant_id) as session:
+        another = await run_store.lease_run(session, stage.tenant_id, lease_seconds=60)
+    assert another is not None
+    stands_at = (await stage.tenant.clock()).now()
+    answer = await stage.api.post("/v1/test-clock/advance", json={"days": 3})
+    walking = asyncio.create_task(walk.work_on_walks(stage.world, stage.tenant_id))
+    try:
+        await asyncio.wait({walking}, timeout=0.5)
+        assert (await stage.tenant.clock()).now() == stands_at
+        async with stage.tenant.database.transaction(stage.tenant_id) as session:
+            await session.execute("update run set lease_until = clock_timestamp() where tenant_id = $1", stage.tenant_id)
+        assert await walking == 1
+    finally:
+        walking.cancel()
+    assert (await stage.get(f"/test-clock/walks/{answer.json()['walk_id']}"))["state"] == "done"
+    assert await decided(stage) == EXPECTED
+    days = await stage.tenant.rows("select distinct scheduled_on from action where tenant_id = $1", stage.tenant_id)
+    assert [day["scheduled_on"] for day in days] == [another["local_date"]]
 
 
 async def test_a_live_ledgers_first_night_is_the_one_after_it_was_made(stage: Stage) -> None:

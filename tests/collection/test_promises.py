@@ -4,46 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 
-import pytest
-
-from dunning.collection.promise_rules import Standing, Verdict, every, judge, monthly, running_totals
 from dunning_worker.jobs.watch import watch_agreements
 from tests.collection.agreements import action, eur, promise, sound, statuses, told
 from tests.collection.stage import Stage, scenario, step
 
-DAY = dt.date(2026, 3, 10)
 QUIET = scenario(step(1, "a", 200))
-
-
-def standing(received: int, *, tolerance: int = 0, grace: int = 0, still_open: int = 10_000) -> Standing:
-    return Standing(10_000, 10_000, tolerance, DAY, grace, received, still_open)
-
-
-@pytest.mark.parametrize(
-    ("one", "today", "verdict"),
-    [
-        (standing(9_999), DAY, None),
-        (standing(10_000), DAY, Verdict.KEPT),
-        (standing(10_001), DAY, Verdict.KEPT),
-        (standing(9_999), DAY + dt.timedelta(days=1), Verdict.BROKEN),
-        (standing(9_500, tolerance=5), DAY, Verdict.KEPT),
-        (standing(9_499, tolerance=5), DAY, None),
-        (standing(0, grace=2), DAY + dt.timedelta(days=2), None),
-        (standing(0, grace=2), DAY + dt.timedelta(days=3), Verdict.BROKEN),
-        (standing(10_000), DAY + dt.timedelta(days=30), Verdict.KEPT),
-        (standing(40, still_open=0), DAY, Verdict.NOTHING_OWED),
-    ],
-)
-def test_a_promise_is_judged_by_what_came_in_and_by_its_last_day(one: Standing, today: dt.date, verdict: Verdict | None) -> None:
-    """Below, at and above the amount; on, and after, the last day."""
-    assert judge(one, today) == verdict
-
-
-def test_days_and_sums_of_instalments() -> None:
-    """The 31st is the last day of shorter months; totals run up."""
-    assert monthly(dt.date(2026, 1, 31), 3) == [dt.date(2026, 1, 31), dt.date(2026, 2, 28), dt.date(2026, 3, 31)]
-    assert every(dt.date(2026, 3, 2), 3, 14)[-1] == dt.date(2026, 3, 30)
-    assert running_totals([34, 33, 33]) == [34, 67, 100]
 
 
 async def test_a_promise_is_kept_by_the_payment_and_nobody_has_to_look(stage: Stage) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from dunning.kit.database import statement_log
+from dunning.kit.ids import new_id
 from dunning_api.acting import HEADER
 from tests.collection.stage import Stage, scenario, step
 from tests.collection.test_agenda import leads, person
@@ -65,6 +66,28 @@ async def test_collector_activity_counts_what_each_did_and_has_to_do(stage: Stag
     assert (row["open_actions"], row["overdue_actions"]) == (1, 1)
     answer = await stage.api.get("/v1/reports/collector-activity", params={"from": "2026-03-02", "to": "2026-03-01"})
     assert answer.status_code == 422
+
+
+async def test_every_report_counts_in_the_days_of_the_ledger(stage: Stage, month: dict[str, Any]) -> None:
+    """Half past eleven in the evening of 4 March by UTC is 5 March in Rome: for calls, approvals, the register and what was done. The day before is the control."""
+    await stage.api.post(
+        f"/v1/customers/{month['C2']}/activities", json={"kind": "visit", "text": "Late.", "at": "2026-03-04T23:30:00Z"}, headers={HEADER: month["anna"]}
+    )
+    await stage.advance(to="2026-03-06T23:30:00Z")
+    (waiting,) = [row for row in (await stage.get("/reports/approval-queue"))["data"] if row["customer_external_id"] == "C2"]
+    answer = await stage.api.post(f"/v1/actions/{waiting['action_id']}/approve", headers={HEADER: month["anna"], "Idempotency-Key": str(new_id())})
+    assert answer.status_code == 200, answer.text
+    for visited, approved in (("2026-03-04", "2026-03-06"), ("2026-03-05", "2026-03-07")):
+        here = visited == "2026-03-05"
+        (row,) = (await stage.get("/reports/collector-activity", **{"from": visited, "to": visited}))["data"]
+        assert row["kinds"].get("visit", 0) == here
+        (row,) = (await stage.get("/reports/collector-activity", **{"from": approved, "to": approved}))["data"]
+        assert row["approved"] == here
+        register = (await stage.get("/reports/activity-register", **{"from": visited, "to": visited}))["data"]
+        assert [one["kind"] for one in register if one["kind"] == "visit"] == ["visit"] * here
+    done = {row["external_id"]: row["done"] for row in (await stage.get("/reports/action-control"))["data"]}
+    assert [(one["what"], one["on"]) for one in done["C2"] if one["what"] == "visit"] == [("visit", "2026-03-05")]
+    assert "visit" not in {one["what"] for row in (await stage.get("/reports/action-control", since="2026-03-06"))["data"] for one in row["done"]}
 
 
 async def test_the_approval_queue_tells_how_long_each_has_waited(stage: Stage, month: dict[str, Any]) -> None:

@@ -202,7 +202,7 @@ async def test_what_counts_as_a_step_completes_it_and_passes_over_what_lies_belo
     assert again["code"] == "step_reached"
     unknown = await make(stage, customer_id, mail(plain, origin="ad_hoc", counts_as_step="99"), status=409)
     assert unknown["code"] == "no_such_step"
-    assert [i["step_code"] for i in made["items"]] == ["02", "01"]
+    assert [(i["step_code"], i["passed_over"]) for i in made["items"]] == [("02", [{"step_code": "01", "reason": "by_hand"}])]
 
 
 async def test_a_cancelled_action_completes_no_step_and_its_items_are_free(stage: Stage) -> None:

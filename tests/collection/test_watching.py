@@ -42,16 +42,29 @@ async def test_only_the_facts_of_a_watched_customer_ring(stage: Stage) -> None:
 
 
 async def test_whoever_has_nothing_left_to_wait_for_is_watched_no_longer(stage: Stage) -> None:
+    """A promise that was taken back waits for nothing; a kept one for its payment to be returned, until that cannot be any more."""
     await stage.open(QUIET)
     customer = await stage.customer()
+    made = await promise(stage, customer, "100.00", await stage.invoice("100.00"))
+    await stage.settle()
+
+    async def watched() -> object:
+        return await stage.tenant.value("select watched from customer_state where tenant_id = $1", stage.tenant_id)
+
+    assert await watched() is True
+    await stage.post(f"/promises/{made['promise_id']}/cancel", {"reason": "misheard"})
+    await stage.settle()
+    assert await watched() is False
     item = await stage.invoice("100.00")
     await promise(stage, customer, "100.00", item)
-    await stage.settle()
-    assert await stage.tenant.value("select watched from customer_state where tenant_id = $1", stage.tenant_id) is True
     await stage.pay("100.00", item)
     await stage.settle()
-    assert await stage.tenant.value("select watched from customer_state where tenant_id = $1", stage.tenant_id) is False
+    assert await watched() is True
     assert await watch_agreements(stage.world, stage.tenant_id) == 0
+    await stage.tenant.set_clock(dt.datetime(2027, 4, 13, 8, 0, tzinfo=dt.UTC))
+    await stage.invoice("1.00")
+    await stage.settle()
+    assert await watched() is False
 
 
 async def test_two_workers_find_a_promise_kept_once(stage: Stage) -> None:
@@ -77,11 +90,11 @@ async def test_one_customer_who_fails_keeps_no_other_from_the_look(stage: Stage,
         await stage.pay("100.00", item, customer=name)
     decide = promise_verdicts.decide
 
-    async def failing(session: Any, clock: Any, scene: Any, customer_ids: Any) -> int:
+    async def failing(session: Any, clock: Any, scene: Any, customer_ids: Any, since: Any) -> int:
         if customers["C2"] in customer_ids:
             msg = "planted"
             raise RuntimeError(msg)
-        return await decide(session, clock, scene, customer_ids)
+        return await decide(session, clock, scene, customer_ids, since)
 
     monkeypatch.setattr(promise_verdicts, "decide", failing)
     await watch_agreements(stage.world, stage.tenant_id)
@@ -90,7 +103,7 @@ async def test_one_customer_who_fails_keeps_no_other_from_the_look(stage: Stage,
 
 
 async def test_a_live_tenant_is_looked_at_when_the_last_day_is_over_in_its_ledgers_zone(stage: Stage) -> None:
-    """Broken promises are found at the local midnight; a second look asks for the same instant once."""
+    """Broken promises are found at the local midnight, and overdue disputes; a second look asks for the same instant once."""
     await stage.open(QUIET)
     customer = await stage.customer()
     await promise(stage, customer, "100.00", await stage.invoice("100.00"), days=4, grace_days=2)
@@ -148,7 +161,7 @@ PLANTED = {
         "update account_block_item x set item_id = (select item_id from item where tenant_id = $1 and allocated_minor = amount_minor limit 1)"
         " where tenant_id = $1 and block_id = (select min(block_id::text)::uuid from account_block where tenant_id = $1)"
     ),
-    "no promise stays open past its last day": "update promise set promised_on = '2026-01-01' where tenant_id = $1 and plan_id is null",
+    "no promise stays open past its last day": "update promise set last_on = '2026-01-01' where tenant_id = $1 and plan_id is null",
     "only an open promise holds items": "update promise set state = 'kept', decided_on = '2026-03-02' where tenant_id = $1 and plan_id is null",
     "only an active payment plan has open instalments": "update payment_plan set state = 'broken', ended_on = '2026-03-02' where tenant_id = $1",
     "an item has the status of a dispute while it is disputed, and only then": "update item set status_code = 'disputed' where tenant_id = $1",

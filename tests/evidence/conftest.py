@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shutil
 from collections.abc import AsyncIterator, Mapping
 
 import httpx
 import pytest
 import uvicorn
-from playwright.async_api import Browser, async_playwright
 
 from tests.conftest import TenantWorld
 from tests.evidence.rows import Told, make_told
@@ -53,15 +51,3 @@ async def served(app: object) -> AsyncIterator[str]:
     yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     server.should_exit = True
     await running
-
-
-@pytest.fixture(scope="session")
-async def chromium() -> AsyncIterator[Browser]:
-    """A headless Chromium; tests that need it are skipped with a message where there is none."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("no Chromium on this machine: install it (apt-get install chromium) to run the browser tests")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        await browser.close()

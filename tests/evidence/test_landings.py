@@ -8,7 +8,7 @@ import asyncpg
 import httpx
 import pytest
 
-from dunning.collection.claims import claim_data
+from dunning.collection.claims import claim_faces
 from dunning.evidence import landings as recorded
 from dunning.evidence.trace import Trace
 from dunning.kit.bell import NullBell
@@ -55,7 +55,7 @@ async def test_many_links_cost_the_statements_of_one(anonymous: httpx.AsyncClien
         try:
             async with tenant.database.transaction(tenant.tenant_id) as session:
                 comings = {told.link_id: [TRACE] for told in of}
-                found = await recorded.record_landings(session, await tenant.clock(), claim_data, tenant_id=tenant.tenant_id, comings=comings, waits=True)
+                found = await recorded.record_landings(session, await tenant.clock(), claim_faces, tenant_id=tenant.tenant_id, comings=comings, waits=True)
         finally:
             statement_log.reset(mark)
         assert set(found) == set(comings)

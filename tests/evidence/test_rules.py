@@ -167,13 +167,14 @@ def _claim(*lines: tuple[int, str], currency: str = "EUR") -> dict[str, object]:
 
 
 def test_a_claim_is_settled_when_nothing_it_asked_for_is_open() -> None:
-    """What was only shown for information does not keep it open; a reopened document does."""
-    claim = _claim((1, "candidate"), (2, "info"))
+    """What was only shown because it falls due later does not keep it open; a reopened document does, and so does what is overdue beside the rows."""
+    claim = _claim((1, "candidate"), (2, "not_due"))
     shown_only = item(item_id=UUID(int=2))
     assert live_of(claim, [item(allocated_minor=10_000), shown_only], TODAY).settled
     assert live_of(claim, [item(is_void=True), shown_only], TODAY).settled
     assert not live_of(claim, [item(allocated_minor=9_999), shown_only], TODAY).settled
-    assert not live_of(_claim((2, "info")), [shown_only], TODAY).settled
+    assert not live_of(_claim((2, "not_due")), [shown_only], TODAY).settled
+    assert not live_of(_claim((1, "candidate"), (2, "info")), [item(allocated_minor=10_000), shown_only], TODAY).settled
 
 
 def test_currencies_stay_apart_and_credits_count_negative() -> None:

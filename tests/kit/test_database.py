@@ -2,13 +2,14 @@
 
 import asyncio
 import datetime as dt
+import json
 import uuid
 from decimal import Decimal
 
 import asyncpg
 import pytest
 
-from dunning.kit.database import Database, encode_json, statement_log
+from dunning.kit.database import Database, decode_json, encode_json, statement_log
 from dunning.kit.errors import Unavailable
 from dunning.kit.ids import TenantId, new_id
 
@@ -188,3 +189,9 @@ async def test_two_streams_of_different_rows_may_follow_one_another_on_one_conne
             ("select 'y' as a", [("y",)]),
         ):
             assert [tuple(row) async for row in session.stream(sql)] == expected
+
+
+@pytest.mark.parametrize("text", ['{"a": [1, -2.50, null, "è\\u20ac\\"", true], "b": {}}', "123456789012345678901234567890", '{"a":' * 400 + "1" + "}" * 400])
+def test_json_columns_are_read_as_the_standard_library_reads_them(text):
+    """Also numbers without end, and what is nested more deeply than the fast parser goes."""
+    assert decode_json(text) == json.loads(text)

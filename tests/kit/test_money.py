@@ -16,7 +16,6 @@ from dunning.kit.money import (
     format_minor,
     parse_minor,
     split_by_weights,
-    total_by_currency,
 )
 
 currencies = st.sampled_from(sorted(CURRENCIES))
@@ -100,14 +99,6 @@ def test_money_does_not_mix_with_numbers(other):
         Money(1, "EUR") + other
     with pytest.raises((MoneyError, TypeError)):
         other + Money(1, "EUR")
-
-
-@given(st.lists(st.tuples(st.integers(-(10**9), 10**9), currencies), max_size=30))
-def test_totals_are_kept_apart_by_currency_and_sorted(amounts):
-    totals = total_by_currency(Money(minor, currency) for minor, currency in amounts)
-    assert list(totals) == sorted(totals)
-    for currency, total in totals.items():
-        assert total == Money(sum(minor for minor, c in amounts if c == currency), currency)
 
 
 @given(st.integers(0, 10**12), st.lists(st.integers(0, 10**6), min_size=1, max_size=20))

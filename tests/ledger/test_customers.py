@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from dunning.kit.database import statement_log
 from tests.ledger.books import make_ledger
 
@@ -81,6 +83,13 @@ async def test_text_with_control_characters_is_refused(books):
         answer = await books.api.put(f"{books.path}/customers/C-7", json={"name": name})
         assert answer.status_code == 422, name
     assert (await books.api.put(f"{books.path}/customers/C-7", json={"name": "X", "contacts": [{**AP, "email": "a@b.example\nBcc: c"}]})).status_code == 422
+
+
+@pytest.mark.parametrize("address", ["ap@ros_si.example", "ap@-rossi.example", "a..p@rossi.example", ".ap@rossi.example", "ap@rossi..example"])
+async def test_an_address_that_no_mail_can_be_sent_to_is_refused_when_it_is_stated(books, address):
+    """Not weeks later, when the first reminder is written."""
+    answer = await books.api.put(f"{books.path}/customers/C-7", json={"name": "X", "contacts": [{**AP, "email": address}]})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "body.contacts.0.email"), answer.text
 
 
 async def test_external_ids_may_hold_slashes_and_spaces(books):

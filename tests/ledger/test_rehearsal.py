@@ -27,11 +27,21 @@ async def done(books: Books, worker: World, tenant, rows, **query) -> dict[str, 
     return await books.imported(answer.json()["import_id"])
 
 
+async def make_rules(books: Books, *conditions: dict[str, Any], role: str = "collector") -> None:
+    """Rules in the order given, each with somebody of its own."""
+    for rank, asked in enumerate(conditions, 1):
+        name = f"{role}{rank}"
+        person = await books.api.post("/v1/people", json={"name": name, "email": f"{name}@acme.example", "role": "collector"})
+        body = {"rank": rank, "name": name, "role": role, "person_ids": [person.json()["person_id"]], "conditions": asked}
+        answer = await books.api.post(f"/v1/ledgers/{books.ledger_id}/assignment-rules", json=body)
+        assert answer.status_code == 201, answer.text
+
+
 async def answers_of(books: Books, imported: dict[str, Any]) -> tuple[Any, ...]:
     found = (await books.api.get(f"/v1/imports/{imported['import_id']}/rows", params={"limit": 500})).json()["data"]
     counts = {name: n for name, n in imported["counts"].items() if n}
     totals = sorted((t["total"]["currency"], t["outcome"], t["total"]["amount"]) for t in imported["totals"] if t["total"]["amount"] != "0.00")
-    return imported["state"], counts, totals, [(r["row_no"], r["kind"], r["external_id"], r["outcome"], r["field"], r["message"]) for r in found]
+    return imported["state"], counts, totals, imported["assigned"], imported["unassigned"], [(r["row_no"], r["kind"], r["external_id"], r["outcome"], r["field"], r["message"]) for r in found]
 
 
 def file_of(dice: random.Random, rows: int) -> list[dict[str, Any]]:
@@ -81,6 +91,43 @@ async def test_a_dry_run_answers_what_the_import_of_the_same_file_answers(api, w
     await books.sound()
 
 
+@pytest.mark.parametrize("seed", range(4))
+async def test_a_dry_run_answers_for_how_many_customers_somebody_will_be_found(api, worker, tenant, seed):
+    """S2-01, S2-16: by what customers say when they come, and by what they owe in the end; those who were there before are looked at too."""
+    books, small = await make_ledger(api), in_batches_of(worker, 5)
+    dice = random.Random(seed)
+    await done(books, small, tenant, [customer_row(f"OLD-{n}", country=country) for n, country in enumerate(["FR", "IT", "ES"])])
+    await done(books, small, tenant, [document_row("OLD", "500.00", "OLD-0"), receipt_row("R-1", "60.00", "C-3")])
+    await make_rules(books, {"countries": ["FR"], "min_open_amount": "90.00"}, {"countries": ["IT"]}, {"external_ids": ["C-1"], "max_open_amount": "150.00"})
+    await make_rules(books, {"tags": ["key"]}, role="account_manager")
+    rows = file_of(dice, 30)
+    for row in rows:
+        if row["kind"] == "customer" and "name" in row:
+            row |= {"country": dice.choice(["IT", "FR", "ES"]), "tags": dice.choice([[], ["key"]])}
+    rehearsed = await done(books, small, tenant, rows, dry_run=True)
+    assert await tenant.value("select count(*) from assignment") == 0
+    real = await done(books, small, tenant, rows)
+    assert await answers_of(books, rehearsed) == await answers_of(books, real)
+    assert real["assigned"] == await tenant.value("select count(*) from assignment") > 0
+    left = (await books.api.get(f"/v1/ledgers/{books.ledger_id}/unassigned")).json()["data"]
+    assert real["unassigned"] == len(left) > 0
+
+
+async def test_a_dry_run_of_a_snapshot_knows_what_customers_will_owe_once_the_rest_is_closed(erp_books, worker, tenant):
+    """S2-16: what the snapshot would close no longer counts for a rule that asks for an amount; the amount before is the control."""
+    small = in_batches_of(worker, 3)
+    await erp_books.customer("C-2")
+    rows = [document_row(f"INV-{n}", "100.00", f"C-{1 + n % 2}", open_amount=eur("100.00")) for n in range(40)]
+    await done(erp_books, small, tenant, rows)
+    await make_rules(erp_books, {"min_open_amount": "1700.00"})
+    wanted = {"kind": "documents", "mode": "snapshot", "scope": "ledger", "control_total": "EUR:3600.00"}
+    kept = [row for n, row in enumerate(rows) if n not in {0, 2, 4, 6}]
+    rehearsed = await done(erp_books, small, tenant, kept, dry_run=True, **wanted)
+    assert (rehearsed["assigned"], rehearsed["unassigned"]) == (1, 1), "C-1 would owe 1600.00"
+    real = await done(erp_books, small, tenant, kept, **wanted)
+    assert await answers_of(erp_books, rehearsed) == await answers_of(erp_books, real)
+
+
 async def test_a_dry_run_of_a_snapshot_answers_what_it_would_close(erp_books, worker, tenant):
     small = in_batches_of(worker, 3)
     await erp_books.customer("C-2")
@@ -94,10 +141,13 @@ async def test_a_dry_run_of_a_snapshot_answers_what_it_would_close(erp_books, wo
     assert real["counts"]["closed"] == 7
 
 
+@pytest.mark.parametrize("rules", [False, True])
 @pytest.mark.parametrize(("batch_rows", "locked"), [(1, False), (100, True)])
-async def test_a_dry_run_locks_no_customer_for_longer_than_a_batch(api, worker, tenant, batch_rows, locked):
-    """While it waits for the last customer, those tried before are free; as a control, those of the same batch are not."""
+async def test_a_dry_run_locks_no_customer_for_longer_than_a_batch(api, worker, tenant, batch_rows, locked, rules):
+    """While it waits for the last customer, those tried before are free, with assignment rules or without; as a control, those of the same batch are not."""
     books, small = await make_ledger(api), in_batches_of(worker, batch_rows)
+    if rules:
+        await make_rules(books, {"min_open_amount": "5.00"})
     await done(books, worker, tenant, [customer_row(f"C-{n}") for n in range(4)])
     lock = "select 1 from customer_state s join customer c using (tenant_id, customer_id) where c.external_id = any ($1::text[]) for no key update of s nowait"
     answer = await books.post_import([document_row(f"INV-{n}", customer=f"C-{n}") for n in range(4)], dry_run=True)

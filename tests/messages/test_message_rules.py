@@ -8,7 +8,6 @@ import pytest
 
 from dunning.messages.relays import pace_of
 from dunning.messages.rules import (
-    CIRCUIT_DELAYS,
     OUTCOME_OF,
     TEMPORARY_DELAYS,
     TRANSITIONS,
@@ -17,7 +16,6 @@ from dunning.messages.rules import (
     Phase,
     RelayEffect,
     State,
-    circuit_delay,
     classify,
     decide_retry,
     enhanced_code,
@@ -27,7 +25,7 @@ from dunning.messages.rules import (
     temporary_delay,
 )
 from dunning.messages.tables import MESSAGE_STATES
-from dunning.messages.windows import SendWindow, next_opening
+from dunning.messages.windows import SendWindow, next_opening, worth_sending_until
 
 TIMERS = {Event.RELEASED, Event.EXPIRED, Event.CLAIMED, Event.CANCELLED, Event.SUPPRESSED}
 
@@ -145,11 +143,6 @@ def test_a_permanent_refusal_ends_the_message_or_waits_for_a_person_by_its_phase
     assert decide(Failure.REFUSED, phase).event is event
 
 
-def test_a_relay_rests_1_2_5_10_and_then_always_15_minutes():
-    assert [circuit_delay(n) // 60 for n in range(8)] == [1, 1, 2, 5, 10, 15, 15, 15]
-    assert len(CIRCUIT_DELAYS) == 5
-
-
 @pytest.mark.parametrize(
     ("age", "following"),
     [
@@ -199,3 +192,21 @@ def utc(text: str) -> dt.datetime:
 def test_a_window_opens_by_the_readers_clock_on_open_days_also_where_the_clock_changes(at: str, opening: str):
     """C-10: below, at and above both ends; a weekend; both changes of the clock; a public holiday."""
     assert next_opening(MADRID, utc(at)) == utc(opening)
+
+
+@pytest.mark.parametrize(
+    ("opening", "until"),
+    [
+        ("2026-03-02T07:00:00", "2026-03-04T07:00:00"),
+        ("2026-03-06T07:00:00", "2026-03-09T18:00:00"),
+        ("2026-03-06T16:30:00", "2026-03-09T18:00:00"),
+        ("2026-12-31T07:00:00", "2027-01-04T18:00:00"),
+    ],
+)
+def test_a_mail_that_misses_its_window_has_the_next_one(opening: str, until: str):
+    """48 hours from a Friday end on a Sunday, on which nothing may leave: the mail is worth sending to the end of the Monday."""
+    assert worth_sending_until(MADRID, utc(opening), 48) == utc(until)
+
+
+def test_a_mail_is_never_valid_for_less_than_its_hours():
+    assert worth_sending_until(MADRID, utc("2026-03-06T07:00:00"), 24 * 10) == utc("2026-03-16T07:00:00")

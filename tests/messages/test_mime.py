@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dunning.messages.mime import HeaderRefused, ascii_address, build_mime
+from dunning.ledger.addresses import ascii_address
+from dunning.messages.mime import HeaderRefused, build_mime
 from dunning.messages.rendering import Rendered, render
 from dunning.messages.shipped import shipped_templates
 from dunning.messages.templates import compile_template

@@ -15,8 +15,8 @@ from dunning.messages.templates import check, compile_template
 from dunning.messages.words import SUPPORTED_LANGUAGES
 from tests.messages.claims import ISSUED_ON, LINK, block, claim, rich_claim, row
 
-CODES = ("claim-00", "claim-01", "claim-02", "claim-03", "claim-04", "claim-05", "claim-link", "internal-notice", "internal-request", "recovery-email", "reminder",
-         "specific_action")  # fmt: skip
+CODES = ("claim-00", "claim-01", "claim-02", "claim-03", "claim-03-covered", "claim-04", "claim-04-uncovered", "claim-05", "claim-link", "internal-notice",
+         "internal-request", "recovery-email", "reminder", "specific_action")  # fmt: skip
 INTERNAL = {"internal-notice", "internal-request"}
 SELECTED_ONLY = {"internal-request", "specific_action"}
 """Codes that show just the documents asked for; their claims hold no others."""
@@ -229,3 +229,24 @@ def test_colours_keep_a_contrast_of_four_and_a_half_in_light_and_dark(ink: str, 
 def test_each_call_gives_contents_of_its_own() -> None:
     shipped_templates()["reminder"]["en"]["subject"] = "changed"
     assert shipped_templates()["reminder"]["en"]["subject"] != "changed"
+
+
+DECLARED = {"en": "declared", "es": r"(declarada|hemos declarado)", "it": r"(denunciato|abbiamo denunciato)", "fr": r"(déclarée|avons déclaré)"}
+INSURER = {"en": "insurer", "es": "aseguradora", "it": "assicuratore", "fr": "assureur"}
+YET_TO_COME = {"en": r"(may be|before|possible)", "es": r"(puede declararse|previo|posible)", "it": r"(può essere|prima|possibile)", "fr": r"(peut être|avant|possible)"}
+
+
+@pytest.mark.parametrize("language", SUPPORTED_LANGUAGES)
+def test_the_fourth_phase_says_that_the_debt_was_declared_and_the_third_that_the_insurer_will_be_told(language: str) -> None:
+    """S0-07, S0-08: subject and body, in every language; whom no insurer covers reads of none."""
+    told = rendered("claim-04", language, SAMPLES["one"])
+    for part in (told.subject, told.text, told.html or ""):
+        assert re.search(DECLARED[language], part, re.IGNORECASE), part[:200]
+        assert INSURER[language] in part
+    assert not re.search(YET_TO_COME[language], told.subject, re.IGNORECASE)
+    warned = rendered("claim-03-covered", language, SAMPLES["one"])
+    assert INSURER[language] in warned.subject
+    assert INSURER[language] in warned.text
+    for code in ("claim-03", "claim-04-uncovered"):
+        plain = rendered(code, language, SAMPLES["one"])
+        assert INSURER[language] not in plain.subject + plain.text + (plain.html or "")

@@ -42,6 +42,18 @@ def test_every_documented_placeholder_has_a_value_in_a_full_claim() -> None:
         assert re.fullmatch(r"\[.+\]\n", said, re.DOTALL), name
 
 
+def test_a_table_that_somebodys_own_words_show_is_not_shown_twice() -> None:
+    """S4-16: it stands where the words have it; where they have none, where the template has it."""
+    body = "{{% if personal_text %}}{personal}{{% endif %}}-{table}-{{% if payment_details %}}TO PAY {bank}{{% endif %}}"
+    body = body.format(personal="{{personal_text}}", table="{{items_list_selected}}", bank="{{payment_details}}")
+    with_table = written(body, rich_claim(personal_text="See #items_list_selected please.")).text
+    plain = written(body, rich_claim(personal_text="See below.")).text
+    assert with_table.count("1001") == plain.count("1001")
+    assert "please.--TO PAY" in with_table.replace("\n", "")
+    assert "please.--" not in plain.replace("\n", "")
+    assert "TO PAY" not in written(body, rich_claim(personal_text="Pay here: #payment_details")).text
+
+
 def test_every_documented_part_of_rows_and_blocks_has_a_value() -> None:
     for name, field in ITEM_FIELDS.items():
         body = f"{{% if item.{name} %}}yes{{% endif %}}" if field.condition else f"{{% if item.{name} %}}{{{{item.{name}}}}}{{% endif %}}"

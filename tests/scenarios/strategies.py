@@ -144,9 +144,9 @@ def _steps(random: Random, *, plain: bool) -> tuple[Step, ...]:
 
 
 def _step(random: Random, code: str, rank: int, trigger: Trigger, *, plain: bool, repeats: bool) -> Step:
-    does: dict[str, Any] = {"notices": (NOTICE,)}
+    does: dict[str, Any] = {"notices": (NOTICE if plain or random.random() < 0.7 else replace(NOTICE, to_roles=("board", "billing")),)}
     if random.random() < 0.2:
-        does = {"task": Task(TaskKind.CALL, "Call.")}
+        does = {"task": Task(random.choice([TaskKind.CALL, TaskKind.CHECKPOINT]), "Call, or look at it.")}
     elif random.random() < 0.1:
         does = {"operations": (Operation(OperationKind.WEBHOOK, OperationWhen.EXECUTED),)}
     return Step(
@@ -247,6 +247,11 @@ def _things_happen(random: Random, position: Position) -> Position:
     position = position._replace(items=tuple(items), facts=tuple(facts))
     if random.random() < 0.15:
         position = position._replace(contacts=(*position.contacts, DAY_ZERO + random.randint(-3, 2)))
+    if random.random() < 0.3:
+        position = position._replace(counted=(*position.counted, *[DAY_ZERO + random.randint(-9, 2) for _ in range(random.randint(1, 3))]))
+    if random.random() < 0.1:
+        roles = random.sample(["dunning", "billing", "board"], random.randint(1, 3))
+        position = position._replace(reachable=tuple((role, random.choice([0, DAY_ZERO, DAY_ZERO + random.randint(1, 20)])) for role in roles))
     if random.random() < 0.1:
         position = position._replace(already_today=position.already_today | {Sent(DAY_ZERO, "S", "notice", None)})
     return published(position) if random.random() < 0.4 else position

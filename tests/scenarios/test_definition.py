@@ -35,15 +35,21 @@ def test_shipped_scenarios_read_back_as_they_are_written(code: str) -> None:
 
 
 def test_the_shipped_claim_phases_are_those_of_the_reference_system() -> None:
-    """S0-04 to S0-09: six phases, what the system cannot do yet is work for a person and says so, the block of the last phase is real."""
+    """S0-04 to S0-09: six phases, what the system cannot do yet is work for a person and says so, the block of the last phase is real.
+
+    What concerns the insurer is for covered customers alone, and so is the text that mentions it.
+    """
     scenario = parse(shipped_scenarios()["claims"])
     days = [(step.code, step.trigger.offset_days, step.trigger.until_days) for step in scenario.steps]
     assert days == [("00", -7, -1), ("01", 1, 7), ("02", 8, None), ("03", 15, None), ("04", 22, None), ("05", 30, None)]
     assert all(step.mode is Mode.AUTOMATIC and step.notices[0].channel is Channel.EMAIL for step in scenario.steps)
     by_hand = [operation for step in scenario.steps for operation in step.operations]
     assert [operation.kind.value for operation in by_hand] == ["notify_insurer", "declare_to_insurer", "block_account"]
-    assert all(operation.params["manual"] is True and operation.params["text"] for operation in by_hand[:2])
-    assert (by_hand[2].params["degree"], by_hand[2].when.value) == ("no_new_orders", "completed")
+    assert all(operation.params["manual"] is True and operation.params["text"] and operation.params["only_when_covered"] for operation in by_hand[:2])
+    assert [operation.when.value for operation in by_hand] == ["completed", "before_notice", "completed"]
+    variants = {step.code: step.notices[0].templates for step in scenario.steps if step.notices[0].template_when_covered}
+    assert variants == {"03": ("claim-03", "claim-03-covered"), "04": ("claim-04-uncovered", "claim-04")}
+    assert by_hand[2].params["degree"] == "no_new_orders"
 
 
 def test_the_shipped_recovery_counts_from_what_was_done() -> None:

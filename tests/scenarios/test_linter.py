@@ -69,7 +69,7 @@ def final(code: str = "9", offset: int = 60) -> Step:
 def test_shipped_scenarios_have_no_error(code: str) -> None:
     """D-13."""
     given = parse(shipped_scenarios()[code])
-    templates = {notice.template: Facts(code=notice.template) for one in given.steps for notice in one.notices}
+    templates = {template: Facts(code=template) for one in given.steps for notice in one.notices for template in notice.templates}
     assert errors(given, templates) == []
 
 
@@ -150,6 +150,21 @@ def test_an_account_block_says_what_lifts_it() -> None:
     assert errors(blocking(release_when="settled", degree="total")) == [("unknown_degree", "steps[0].operations[0].params.degree")]
     assert errors(blocking(release_when="settled", degree="no_new_orders")) == []
     assert errors(blocking(manual=True)) == []
+
+
+def test_only_a_notice_waits_and_only_for_what_a_person_records() -> None:
+    """S0-08: an operation before the notice needs a notice, and a person who records it; a condition is true or false."""
+
+    def before(kind: OperationKind, settings: Mapping[str, Any] = {}, **params: Any) -> Scenario:
+        return scenario([step("1", 1, operations=(Operation(kind, OperationWhen.BEFORE_NOTICE, params),), **settings)])
+
+    calling: dict[str, Any] = BY_PERSON | {"task": Task(TaskKind.CALL, "Call.")}
+    assert errors(before(OperationKind.DECLARE_TO_INSURER)) == []
+    assert errors(before(OperationKind.DECLARE_TO_INSURER, calling)) == [("before_no_notice", "steps[0].operations[0].when")]
+    assert errors(before(OperationKind.WEBHOOK)) == [("before_notice_by_system", "steps[0].operations[0].when")]
+    assert errors(before(OperationKind.WEBHOOK, manual=True)) == []
+    assert errors(before(OperationKind.NOTIFY_INSURER, only_when_covered=True)) == []
+    assert errors(before(OperationKind.NOTIFY_INSURER, only_when_covered="no")) == [("unknown_condition", "steps[0].operations[0].params.only_when_covered")]
 
 
 def test_a_repeat_has_an_end_and_an_interval() -> None:

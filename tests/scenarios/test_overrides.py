@@ -7,7 +7,7 @@ import pytest
 from dunning.scenarios.definition import InvalidDefinition
 from dunning.scenarios.overrides import Override, problems_of, varied
 from dunning.scenarios.rules import Defaults, Position, Reason, SkipReason, compile_scenario, plan
-from dunning.scenarios.steps import Conditions, Ladder, Scenario
+from dunning.scenarios.steps import Amount, Conditions, Ladder, Operation, OperationKind, OperationWhen, Scenario, Task, TaskKind
 from tests.scenarios.worlds import DAY_ZERO, item, position, step
 
 LADDER = Scenario("S0", "S", (step("00", -7), step("01", 1), step("02", 8), step("03", 15)))
@@ -130,7 +130,7 @@ def test_an_unmet_age_is_looked_at_again_on_the_day_it_is_reached():
 
 def budgeted(budget: int, days: int, *contacts: int) -> Position:
     return position_of("A due -9")._replace(
-        defaults=Defaults(contact_budget=budget, contact_budget_days=days), contacts=tuple(DAY_ZERO + on for on in contacts)
+        defaults=Defaults(contact_budget=budget, contact_budget_days=days), counted=tuple(DAY_ZERO + on for on in contacts)
     )
 
 
@@ -147,6 +147,45 @@ def test_one_contact_more_than_the_budget_waits_until_one_leaves_the_window(budg
     else:
         assert decided.reasons[0].codes == (Reason.CONTACT_BUDGET,)
         assert decided.review_on == DAY_ZERO + first_day
+
+
+def test_what_counts_for_the_budget_alone_spaces_nothing():
+    """D-07: a call beside the scenario counts for the budget; the distance between two contacts of the scenario is another rule."""
+    scenario = {("S0", 1): compile_scenario(Scenario("S0", "S", (step("01", 1),), spacing_days=9))}
+    called = budgeted(3, 7, -1)
+    assert rows_of(plan(called, scenario, DAY_ZERO)) == [("A", "01")]
+    assert plan(called._replace(contacts=called.counted), scenario, DAY_ZERO).reasons[0].codes == (Reason.SPACING,), "the control"
+
+
+@pytest.mark.parametrize(
+    ("does", "waits"),
+    [
+        ({"notices": (), "task": Task(TaskKind.CALL, "Call.")}, True), ({"notices": (), "task": Task(TaskKind.COUNSEL, "File it.")}, True),
+        ({"notices": (), "task": Task(TaskKind.CHECKPOINT, "Look.")}, False),
+        ({"notices": (), "operations": (Operation(OperationKind.BLOCK_ACCOUNT, OperationWhen.EXECUTED),)}, False),
+    ],
+)  # fmt: skip
+def test_the_budget_keeps_what_contacts_the_customer_and_nothing_else(does, waits):
+    """D-07: calls and legal steps wait like mails; a checkpoint and an account block tell the customer nothing."""
+    decided = plan(budgeted(1, 7, -1), {("S0", 1): compile_scenario(Scenario("S0", "S", (step("01", 1, **does),)))}, DAY_ZERO)
+    assert [blocked.codes for blocked in decided.reasons] == ([(Reason.CONTACT_BUDGET,)] if waits else [])
+
+
+@pytest.mark.parametrize(
+    ("reachable", "first_day"),
+    [
+        ((), None), ((("dunning", DAY_ZERO),), None), ((("dunning", DAY_ZERO + 3),), 3), ((("dunning", DAY_ZERO + 3), ("billing", 0)), 3),
+        ((("billing", DAY_ZERO + 3),), None), ((("dunning", DAY_ZERO + 40),), 7),
+    ],
+)  # fmt: skip
+def test_a_step_waits_until_somebody_whom_it_tells_may_be_written_to(reachable, first_day):
+    """D-07: by the first of its roles that anybody has. On the day on which another step takes its place it is looked at again: that may tell others."""
+    scenario = {("S0", 1): compile_scenario(Scenario("S0", "S", (step("01", 1, 15), step("02", 16))))}
+    decided = plan(position_of("A due -9")._replace(reachable=reachable), scenario, DAY_ZERO)
+    if first_day is None:
+        assert rows_of(decided) == [("A", "01")]
+    else:
+        assert (decided.actions, decided.reasons[0].codes, decided.review_on) == ((), (Reason.CONTACT_BUDGET,), DAY_ZERO + first_day)
 
 
 def led(*texts: str, today: int = 0):
@@ -176,6 +215,17 @@ def test_when_the_lead_is_settled_the_next_one_goes_on_from_its_own_place():
 
 def test_what_is_not_yet_due_does_not_follow_a_lead():
     assert rows_of(led("A due -8 {01@-7}", "B due 0")) == [("A", "02")]
+
+
+@pytest.mark.parametrize(("text", "held_until", "wakes"), [("B due 3 USD", None, 4), ("B due -1 USD", 2, 3), ("B due 3 USD", 5, 6), ("B due 3 USD", 1, 4)])
+def test_what_will_follow_a_lead_is_looked_at_on_the_day_it_begins_to(text, held_until, wakes):
+    """Its own day, after days of grace, may be later: its lead, kept back by a minimum of another currency, takes it along."""
+    scenario = Scenario("S0", "S", (step("01", 1), step("02", 8)), ladder=Ladder.LEAD_ITEM, grace_days=9, min_customer=(Amount(1_000_00, "EUR"),))
+    seen = position(item("A due -30"), item(text, held=held_until is not None, held_until=held_until))
+    compiled = {("S0", 1): compile_scenario(scenario)}
+    assert plan(seen, compiled, DAY_ZERO).review_on == DAY_ZERO + wakes
+    released = seen._replace(items=tuple(one._replace(held=False, held_until=None) for one in seen.items))
+    assert rows_of(plan(released, compiled, DAY_ZERO + wakes)) == [("B", "01")]
 
 
 def test_control_by_default_each_item_climbs_by_its_own_dates():

@@ -65,6 +65,8 @@ def order_independence(rule: Rule, world: World) -> None:
         progress=tuple(random.sample(position.progress, len(position.progress))),
         facts=position.facts[::-1],
         contacts=position.contacts[::-1],
+        counted=position.counted[::-1],
+        reachable=position.reachable[::-1],
     )
     assert rule(shuffled, world.scenarios, world.today) == rule(position, world.scenarios, world.today)
 
@@ -134,10 +136,28 @@ def apart(rule: Rule, world: World) -> None:
             assert not kept & {*(row.item_id for row in action.rows), *action.info, *action.not_due}
 
 
+def within_the_budget(rule: Rule, world: World) -> None:
+    """No plan contacts the customer on a day on which the budget is spent, and none mails people of whom nobody may be written to (D-07).
+
+    Where the oldest item leads, the others take its step, which was free.
+    """
+    for position, decided, scenarios, night in nights_of(rule, world):
+        defaults, free_on = position.defaults, dict(position.reachable)
+        for action in decided.actions:
+            compiled = scenarios[action.scenario_id, action.version]
+            if compiled.leads:
+                continue
+            step = next(one for one in (*compiled.ladder, *compiled.by_fact) if one.code == action.step_code)
+            if step.is_contact and defaults.contact_budget is not None:
+                assert len([day for day in position.counted if day > night - defaults.contact_budget_days]) < defaults.contact_budget
+            known = [role for role in step.to_roles if role in free_on]
+            assert not known or free_on[known[0]] <= night
+
+
 def repeats_delay_nothing(rule: Rule, world: World) -> None:
     """With the default distance, a step's day is the same with and without repeats of the step before."""
     twins = {key: compile_scenario(without_repeats(source)) for key, source in world.sources.items()}
-    start = world.position._replace(progress=(), contacts=(), already_today=frozenset())
+    start = world.position._replace(progress=(), contacts=(), counted=(), already_today=frozenset())
     nights = sorted({world.today - 25, *range(world.today - 9, world.today), world.today, *world.nights})
     assert steps_done(rule, start, world.scenarios, nights) == steps_done(rule, start, twins, nights)
 
@@ -216,6 +236,10 @@ def overlooks_specific_actions_and_disputes(position: Position, scenarios: Any, 
     return plan(position._replace(items=tuple(item._replace(specific_action=False, excluded=False) for item in position.items)), scenarios, today)
 
 
+def overlooks_calls(position: Position, scenarios: Any, today: int) -> Plan:
+    return plan(position._replace(counted=(), reachable=()), scenarios, today)
+
+
 def counts_from_the_last_repeat(position: Position, scenarios: Any, today: int) -> Plan:
     last: dict[Any, int] = {}
     for row in position.progress:
@@ -234,6 +258,7 @@ LAWS = [
     (less_money, spares_large_debts, False),
     (no_way_back, forgets_the_highest_step, False),
     (apart, overlooks_specific_actions_and_disputes, False),
+    (within_the_budget, overlooks_calls, False),
     (repeats_delay_nothing, counts_from_the_last_repeat, True),
 ]
 
@@ -286,6 +311,6 @@ def test_walking_the_past_leaves_histories_and_repeats() -> None:
     look()
     assert seen >= {
         "completed", "window_passed", "late_entry", "no_fact", "repeat", "second version", "NO_SCENARIO", "EXCLUDED_STATUS", "AUTOMATIC_COLLECTION",
-        "SPECIFIC_ACTION", "PENDING_ACTION", "HELD", "COVERED_BY_CREDIT", "BELOW_MINIMUM", "SPACING", "ALREADY_TODAY", "CLOSED_DAY", "NOT_YET",
+        "SPECIFIC_ACTION", "PENDING_ACTION", "HELD", "COVERED_BY_CREDIT", "BELOW_MINIMUM", "SPACING", "CONTACT_BUDGET", "ALREADY_TODAY", "CLOSED_DAY", "NOT_YET",
         "WAITING_FOR_FACT", "SCENARIO_ENDED",
     }  # fmt: skip

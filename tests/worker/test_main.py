@@ -174,3 +174,44 @@ def test_logs_hide_addresses_tokens_and_whatever_is_named_like_personal_data(cap
     assert first["amount_minor"] == "<hidden>"
     assert second["event"] == "mail to <address>"
     assert logs.logger("x") is not None
+
+
+IDS, MAC = "AaIBJ17hdxSVqk86UKXl3QGiASgjcncdrI-pIaQmXwM", "QqvByaifzDZGlAoUkffX0RHn1Ic"
+SECRETS = {
+    "link": (f"k1.{IDS}.{MAC}", MAC),
+    "encoded link": (f"k1%2E{IDS}%2E{MAC}", MAC),
+    "API key": (f"ar_live_{IDS}.wJKHNreqYa2xKJHxXa4wxR1oA5h48KhG_4JbUTbbK6w.CUOm4g", "wJKHNreqYa2xKJHxXa4wxR1oA5h48KhG_4JbUTbbK6w"),
+    "address": ("ap@customer.example", "customer.example"),
+}
+"""What must not be in a line, and the part of it by which it would be known there."""
+WAYS = """
+import logging, sys, httpx
+from dunning.kit import logs
+if sys.argv[1] == "control":
+    logs._SHARED.remove(logs._keep_private)
+logs.set_up("info")
+secret, log = sys.argv[2], logs.logger("dispatch")
+log.info("relay.answered", said=f"see https://p.example/x?t={secret}")
+log.info("relay.answered", link=httpx.URL(f"https://p.example/c/{secret}"), seen=[secret], kept={"at": secret})
+logging.getLogger("uvicorn.access").warning('%s - "%s %s HTTP/%s" %d', "127.0.0.1:1", "GET", f"/c/{secret}", "1.1", 200)
+try:
+    raise ValueError(secret)
+except ValueError:
+    log.exception("message.reaction_failed", message_id=1)
+    logging.getLogger("uvicorn.error").exception("Exception in ASGI application")
+"""
+
+
+@pytest.mark.parametrize(("secret", "part"), SECRETS.values(), ids=SECRETS)
+def test_no_way_into_the_logs_carries_a_secret(secret: str, part: str):
+    """A line of ours, an object, a list, the access log and both kinds of traceback; without the mask every one of them shows it, which is the control."""
+
+    def lines(how: str) -> list[str]:
+        done = subprocess.run([sys.executable, "-c", WAYS, how, secret], capture_output=True, text=True, check=True)
+        return done.stderr.splitlines()
+
+    shown, masked = lines("control"), lines("masked")
+    assert len(shown) == len(masked) == 5
+    assert all(part in line for line in shown)
+    assert not [line for line in masked if part in line]
+    assert all(json.loads(line)["event"] for line in masked)

@@ -6,6 +6,7 @@ import datetime as dt
 from dataclasses import dataclass
 from uuid import UUID
 
+from dunning.collection.absence_rules import Away
 from dunning.kit.database import ReadSession, Session
 from dunning.kit.ids import AbsenceId, PersonId, TenantId
 
@@ -30,6 +31,11 @@ class Absence:
     actor: str
     created_at: dt.datetime
     cancelled_at: dt.datetime | None
+
+    @property
+    def away(self) -> Away:
+        """The days and people, as rules read them."""
+        return Away(self.person_id, self.substitute_id, self.from_on, self.until_on)
 
 
 async def insert_absence(
@@ -77,26 +83,27 @@ async def absences_after(
     return [Absence(**dict(row)) for row in rows]
 
 
-async def absent_behind(session: ReadSession, tenant_id: TenantId, substitute_id: PersonId, on: dt.date) -> list[PersonId]:
-    """Return those for whom somebody stands in on a day."""
+async def absences_between(session: ReadSession, tenant_id: TenantId, from_on: dt.date, until_on: dt.date) -> list[Absence]:
+    """Return all absences that share a day with a time and were not cancelled, in the order in which they were noted."""
     rows = await session.rows(
-        """select distinct person_id from absence
-            where tenant_id = $1 and substitute_id = $2 and cancelled_at is null and $3 between from_on and until_on order by person_id""",
-        tenant_id,
-        substitute_id,
-        on,
+        f"{_SELECT} where a.tenant_id = $1 and a.cancelled_at is null and a.until_on >= $2 and a.from_on <= $3 order by a.absence_id", tenant_id, from_on, until_on
     )
-    return [PersonId(row["person_id"]) for row in rows]
+    return [Absence(**dict(row)) for row in rows]
 
 
-async def absent_behind_now(session: ReadSession, tenant_id: TenantId, substitute_id: PersonId, at: dt.datetime) -> list[PersonId]:
-    """Return those for whom somebody stands in at an instant, by the local day of any of the tenant's ledgers."""
+async def named_now(session: ReadSession, tenant_id: TenantId, at: dt.datetime) -> list[dict[UUID, UUID | None]]:
+    """Return who is away at an instant and whom they name: once for each local day that it is in some ledger of the tenant."""
     rows = await session.rows(
-        """select distinct a.person_id from absence a
-             join (select distinct time_zone from ledger where tenant_id = $1) z on ($3::timestamptz at time zone z.time_zone)::date between a.from_on and a.until_on
-            where a.tenant_id = $1 and a.substitute_id = $2 and a.cancelled_at is null order by a.person_id""",
+        """select jsonb_object_agg(a.person_id, a.substitute_id) as named
+             from (select distinct ($2::timestamptz at time zone time_zone)::date as today from ledger where tenant_id = $1) d
+             join absence a on a.tenant_id = $1 and a.cancelled_at is null and d.today between a.from_on and a.until_on
+            group by d.today""",
         tenant_id,
-        substitute_id,
         at,
     )
-    return [PersonId(row["person_id"]) for row in rows]
+    return [{UUID(person): None if substitute is None else UUID(substitute) for person, substitute in row["named"].items()} for row in rows]
+
+
+async def lock_absences(session: Session, tenant_id: TenantId) -> None:
+    """Keep others of the tenant from noting absences until the transaction ends, so that two that contradict each other are not noted at once."""
+    await session.execute("select pg_advisory_xact_lock(hashtextextended('dunning.absences.' || $1::text, 0))", str(tenant_id))

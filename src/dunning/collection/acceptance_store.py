@@ -52,12 +52,12 @@ with given as (
          counted_from_on = case when p.reason is null then case when g.keeps then coalesce(p.counted_from_on, g.counted_from_on) else g.counted_from_on end end
     from given g where p.tenant_id = $1 and p.action_id = g.action_id and p.state = 'pending'
   returning p.item_id, p.step_code, p.state, g.ledger_id, g.completed_on, g.reminds
-), reminded as (
-  insert into item_dunning (tenant_id, item_id, ledger_id, step_code, last_reminded_on)
-  select $1, d.item_id, d.ledger_id, d.step_code, d.completed_on from done d where d.state = 'completed' and d.reminds
+), shown as (
+  insert into item_dunning (tenant_id, item_id, ledger_id, step_code, last_reminded_on, reminders)
+  select $1, d.item_id, d.ledger_id, d.step_code, case when d.reminds then d.completed_on end, d.reminds::int from done d where d.state = 'completed'
       on conflict (tenant_id, item_id) do update
-     set step_code = excluded.step_code, last_reminded_on = excluded.last_reminded_on, reminders = item_dunning.reminders + 1,
-         updated_at = clock_timestamp()
+     set step_code = excluded.step_code, last_reminded_on = coalesce(excluded.last_reminded_on, item_dunning.last_reminded_on),
+         reminders = item_dunning.reminders + excluded.reminders, updated_at = clock_timestamp()
 ), stood as (
   update action a set state = 'completed', reason = null, completed_on = g.completed_on, revision = a.revision + 1, updated_at = clock_timestamp()
     from given g where a.tenant_id = $1 and a.action_id = g.action_id

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
+from dunning.collection.totals_store import TOTALS_NOW
 from dunning.kit.database import ReadSession
 from dunning.kit.ids import ActionId, CustomerId, LedgerId, TenantId
 
@@ -29,6 +30,8 @@ class ActionFilter:
     to_on: dt.date | None = None
     person_id: UUID | None = None
     origin: str | None = None
+    bulk_id: UUID | None = None
+    task_kind: str | None = None
 
 
 _FOUND = """
@@ -41,7 +44,8 @@ _FOUND = """
                           or exists (select 1 from action_item t where t.tenant_id = $1 and t.action_id = a.action_id and t.item_id = $12))
    and ($13::text is null or a.task_kind = $13 or exists (
          select 1 from message m where m.tenant_id = $1 and m.action_id = a.action_id and m.channel = $13))
-   and ($14::uuid is null or a.person_id = $14) and ($15::text is null or a.origin = $15)
+   and ($14::uuid is null or a.person_id = $14) and ($15::text is null or a.origin = $15) and ($16::uuid is null or a.bulk_id = $16)
+   and ($17::text is null or a.task_kind = $17)
  order by a.action_id desc limit $3
 """
 
@@ -49,13 +53,16 @@ _FOUND = """
 def _values(where: ActionFilter, before: UUID | None, limit: int) -> tuple[object, ...]:
     return (
         before, limit, where.customer_id, where.ledger_id, where.run_id, where.step_code, where.state, where.kind, where.from_on, where.to_on,
-        where.item_id, where.channel, where.person_id, where.origin,
+        where.item_id, where.channel, where.person_id, where.origin, where.bulk_id, where.task_kind,
     )  # fmt: skip
 
 
 async def actions_before(session: ReadSession, tenant_id: TenantId, where: ActionFilter, before: UUID | None, limit: int) -> list[asyncpg.Record]:
-    """Return actions below an id, the newest first. A channel is that of a message of the action, or of the task that takes its place."""
-    return await session.rows(f"select a.* {_FOUND}", tenant_id, *_values(where, before, limit))
+    """Return actions below an id, the newest first, in `totals_now` with what they ask for now where they are live.
+
+    A channel is that of a message of the action, or of the task that takes its place.
+    """
+    return await session.rows(f"select a.*, {TOTALS_NOW} as totals_now {_FOUND}", tenant_id, *_values(where, before, limit))
 
 
 async def ids_before(session: ReadSession, tenant_id: TenantId, where: ActionFilter, before: UUID | None, limit: int) -> list[ActionId]:
@@ -70,21 +77,26 @@ async def customers_of_actions(session: ReadSession, tenant_id: TenantId, action
 
 
 async def items_of_action(session: ReadSession, tenant_id: TenantId, action_id: ActionId) -> list[asyncpg.Record]:
-    """Return the items of an action with the amounts as they were then and as they are now; passed-over steps have a reason.
+    """Return the items of an action, each once, with the amounts as they were then and as they are now, and the steps that it passes over for them.
 
     Items of an action outside the scenario that complete no step by it have no step code.
     """
+    # A row that completes a step has the amount it was planned with; one that passes a step over has none.
     return await session.rows(
-        """select r.*, i.document_id, i.external_id, i.number, i.due_on, i.currency, i.amount_minor, i.amount_minor - i.allocated_minor as open_now_minor
+        """select r.*, i.document_id, i.external_id, i.number, i.due_on, i.currency, i.amount_minor, i.amount_minor - i.allocated_minor as open_now_minor,
+                  (select coalesce(jsonb_agg(jsonb_build_object('step_code', s.step_code, 'reason', s.reason) order by s.item_progress_id), '[]')
+                     from item_progress s where s.tenant_id = $1 and s.action_id = $2 and s.item_id = r.item_id and s.open_minor is null and s.state <> 'void'
+                  ) as passed_over
              from (
-               select p.item_id, p.step_code, p.repeat_no, p.state, p.reason, p.open_minor, p.completed_on, p.item_progress_id as place
-                 from item_progress p where p.tenant_id = $1 and p.action_id = $2
-                union all
-               select t.item_id, null, null, t.state, t.reason, t.open_minor, null, t.item_id from action_item t
-                where t.tenant_id = $1 and t.action_id = $2 and not exists (
-                  select 1 from item_progress p where p.tenant_id = $1 and p.action_id = $2 and p.item_id = t.item_id and p.reason is null)
+               select distinct on (x.item_id) x.* from (
+                 select p.item_id, p.step_code, p.repeat_no, p.state, p.reason, p.open_minor, p.completed_on, p.item_progress_id as place,
+                        case p.state when 'void' then 2 else 0 end as preference
+                   from item_progress p where p.tenant_id = $1 and p.action_id = $2 and p.open_minor is not null
+                  union all
+                 select t.item_id, null, null, t.state, t.reason, t.open_minor, null, t.item_id, 1 from action_item t where t.tenant_id = $1 and t.action_id = $2
+               ) x order by x.item_id, x.preference, x.place desc
              ) r join item i on i.tenant_id = $1 and i.item_id = r.item_id
-            order by r.place, r.step_code""",
+            order by r.place""",
         tenant_id, action_id,
     )  # fmt: skip
 
@@ -143,16 +155,6 @@ async def settled_actions(session: ReadSession, tenant_id: TenantId, ledger_id: 
             order by a.action_id limit $3""",
         tenant_id, ledger_id, limit,
     )  # fmt: skip
-
-
-async def scheduled_actions(session: ReadSession, tenant_id: TenantId, ledger_id: LedgerId, today: dt.date, limit: int) -> list[ActionId]:
-    """Return approved actions whose day has come."""
-    rows = await session.rows(
-        """select action_id from action where tenant_id = $1 and ledger_id = $2 and state = 'scheduled' and scheduled_on <= $3
-            order by action_id limit $4""",
-        tenant_id, ledger_id, today, limit,
-    )  # fmt: skip
-    return [ActionId(row["action_id"]) for row in rows]
 
 
 async def deadlines_passed(session: ReadSession, tenant_id: TenantId, ledger_id: LedgerId, today: dt.date, limit: int) -> list[asyncpg.Record]:

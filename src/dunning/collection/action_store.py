@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
 
+from dunning.collection.totals_store import TOTALS_NOW
 from dunning.kit.database import ReadSession, Session, encode_json
-from dunning.kit.ids import ActionId, ClaimId, CustomerId, LedgerId, RunId, TenantId, new_id
+from dunning.kit.ids import ActionId, CustomerId, LedgerId, RunId, TenantId, new_id
 from dunning.scenarios.position import Id
 
 LIVE = ("awaiting_approval", "scheduled", "executed", "waiting")
@@ -68,20 +69,6 @@ class NewProgress:
     scenario_id: Id
     rows: Sequence[ProgressRow]
     completed_on: dt.date | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewOperation:
-    """An operation of an action, numbered within it."""
-
-    action_id: ActionId
-    operation_no: int
-    kind: str
-    at_moment: str
-    state: str
-    params: Mapping[str, Any]
-    result: Mapping[str, Any]
-    actor: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,24 +134,6 @@ async def insert_progress(session: Session, tenant_id: TenantId, progress: Seque
     )  # fmt: skip
 
 
-async def upsert_operations(session: Session, tenant_id: TenantId, operations: Sequence[NewOperation]) -> None:
-    """Write operations in one statement; one that is no longer waiting stays as it ended, done ones carry the present as their end."""
-    if not operations:
-        return
-    await session.execute(
-        """insert into operation_record (tenant_id, action_id, operation_no, kind, at_moment, state, params, result, actor, done_at)
-           select $1, g.*, case when g.state = 'done' then clock_timestamp() end
-             from unnest($2::uuid[], $3::int[], $4::text[], $5::text[], $6::text[], $7::jsonb[], $8::jsonb[], $9::text[])
-               as g (action_id, operation_no, kind, at_moment, state, params, result, actor)
-           on conflict (tenant_id, action_id, operation_no) do update
-              set state = excluded.state, result = excluded.result, actor = excluded.actor, done_at = excluded.done_at
-            where operation_record.state = 'waiting'""",
-        tenant_id,
-        [o.action_id for o in operations], [o.operation_no for o in operations], [o.kind for o in operations], [o.at_moment for o in operations],
-        [o.state for o in operations], [dict(o.params) for o in operations], [dict(o.result) for o in operations], [o.actor for o in operations],
-    )  # fmt: skip
-
-
 async def insert_activities(
     session: Session, tenant_id: TenantId, ledger_id: LedgerId, activities: Sequence[NewActivity], *, actor: str, business_at: dt.datetime
 ) -> list[UUID]:
@@ -183,8 +152,8 @@ async def insert_activities(
 
 
 async def action_row(session: ReadSession, tenant_id: TenantId, action_id: ActionId) -> asyncpg.Record | None:
-    """Return one action."""
-    return await session.row("select * from action where tenant_id = $1 and action_id = $2", tenant_id, action_id)
+    """Return one action, in `totals_now` with what it asks for now where it is live."""
+    return await session.row(f"select a.*, {TOTALS_NOW} as totals_now from action a where a.tenant_id = $1 and a.action_id = $2", tenant_id, action_id)
 
 
 async def action_rows(session: ReadSession, tenant_id: TenantId, action_ids: Sequence[ActionId]) -> list[asyncpg.Record]:
@@ -204,11 +173,48 @@ async def action_for_change(session: Session, tenant_id: TenantId, action_id: Ac
     return await session.row("select * from action where tenant_id = $1 and action_id = $2 for update", tenant_id, action_id)
 
 
-async def pending_rows(session: ReadSession, tenant_id: TenantId, action_id: ActionId) -> list[asyncpg.Record]:
-    """Return the pending rows of an action: those without a reason are its candidate rows, the others the steps it passes over."""
+async def pending_rows(session: ReadSession, tenant_id: TenantId, action_ids: Collection[ActionId]) -> list[asyncpg.Record]:
+    """Return the pending rows of some actions: those without a reason are their candidate rows, the others the steps they pass over."""
     return await session.rows(
-        "select * from item_progress where tenant_id = $1 and action_id = $2 and state = 'pending' order by item_progress_id", tenant_id, action_id
+        "select * from item_progress where tenant_id = $1 and action_id = any ($2::uuid[]) and state = 'pending' order by item_progress_id",
+        tenant_id,
+        list(action_ids),
     )
+
+
+class Stood(NamedTuple):
+    """How one action stands from now on. What is None stays as it was, except the reason and the task, which belong to the state."""
+
+    action_id: ActionId
+    state: str
+    reason: str | None = None
+    task_kind: str | None = None
+    task_text: str | None = None
+    deadline_on: dt.date | None = None
+    content_mode: str | None = None
+    executed_at: dt.datetime | None = None
+    completed_on: dt.date | None = None
+    totals: Sequence[Any] | None = None
+
+
+_STAND = """
+update action a
+   set state = g.state, reason = g.reason, task_kind = coalesce(g.task_kind, case when g.state in ('waiting', 'completed') then a.task_kind end),
+       task_text = coalesce(g.task_text, case when g.state in ('waiting', 'completed') then a.task_text end),
+       deadline_on = coalesce(g.deadline_on, a.deadline_on), content_mode = coalesce(g.content_mode, a.content_mode),
+       executed_at = coalesce(g.executed_at, a.executed_at), completed_on = coalesce(g.completed_on, a.completed_on),
+       totals = coalesce(g.totals, a.totals), revision = a.revision + 1, updated_at = clock_timestamp()
+  from unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::date[], $8::text[], $9::timestamptz[], $10::date[], $11::text[]::jsonb[])
+    as g (action_id, state, reason, task_kind, task_text, deadline_on, content_mode, executed_at, completed_on, totals)
+ where a.tenant_id = $1 and a.action_id = g.action_id
+"""
+
+
+async def stand_all(session: Session, tenant_id: TenantId, stood: Sequence[Stood]) -> None:
+    """Set how some actions stand, in one statement."""
+    if stood:
+        written = [one._replace(totals=None if one.totals is None else encode_json(one.totals)) for one in stood]
+        await session.execute(_STAND, tenant_id, *map(list, zip(*written, strict=True)))
 
 
 async def stand(
@@ -221,21 +227,9 @@ async def stand(
     task_kind: str | None = None,
     task_text: str | None = None,
     deadline_on: dt.date | None = None,
-    content_mode: str | None = None,
-    executed_at: dt.datetime | None = None,
-    completed_on: dt.date | None = None,
-    totals: Sequence[Any] | None = None,
 ) -> None:
-    """Set how an action stands; values that are not given stay, except the reason and the task, which belong to the state."""
-    await session.execute(
-        """update action set state = $3, reason = $4, task_kind = coalesce($5, case when $3 in ('waiting', 'completed') then task_kind end),
-                  task_text = coalesce($6, case when $3 in ('waiting', 'completed') then task_text end),
-                  deadline_on = coalesce($7, deadline_on), content_mode = coalesce($8, content_mode), executed_at = coalesce($9, executed_at),
-                  completed_on = coalesce($10, completed_on), totals = coalesce($11, totals), revision = revision + 1, updated_at = clock_timestamp()
-            where tenant_id = $1 and action_id = $2""",
-        tenant_id, action_id, state, reason, task_kind, task_text, deadline_on, content_mode, executed_at, completed_on,
-        None if totals is None else list(totals),
-    )  # fmt: skip
+    """Set how one action stands that was not carried out by this."""
+    await stand_all(session, tenant_id, [Stood(action_id, state, reason, task_kind, task_text, deadline_on)])
 
 
 async def note_approval(session: Session, tenant_id: TenantId, action_ids: Sequence[ActionId], actor: str, at: dt.datetime) -> None:
@@ -269,6 +263,19 @@ async def reschedule(session: Session, tenant_id: TenantId, action_id: ActionId,
     )
 
 
+async def put_off(session: Session, tenant_id: TenantId, days: Mapping[ActionId, dt.date], reason: str) -> None:
+    """Let some actions wait for a day each, on which they go out by themselves."""
+    await session.execute(
+        """update action a set state = 'scheduled', scheduled_on = g.on_day, reason = $4, task_kind = null, task_text = null, revision = a.revision + 1,
+                  updated_at = clock_timestamp()
+             from unnest($2::uuid[], $3::date[]) as g (action_id, on_day) where a.tenant_id = $1 and a.action_id = g.action_id""",
+        tenant_id,
+        list(days),
+        list(days.values()),
+        reason,
+    )
+
+
 async def void_progress(session: Session, tenant_id: TenantId, action_ids: Sequence[ActionId], reason: str, *, item_ids: Sequence[UUID] | None = None) -> int:
     """Free the items of some actions, all or the given ones, and return how many rows that were."""
     return await session.execute(
@@ -281,121 +288,13 @@ async def void_progress(session: Session, tenant_id: TenantId, action_ids: Seque
     )
 
 
-async def skip_progress(session: Session, tenant_id: TenantId, action_id: ActionId, on: dt.date, *, reason: str = "by_hand") -> int:
-    """Let the items of an action pass over its steps, because a person said so or for another named reason."""
-    return await session.execute(
-        """update item_progress set state = 'skipped', reason = coalesce(reason, $4), completed_on = $3, counted_from_on = null
-            where tenant_id = $1 and action_id = $2 and state = 'pending'""",
-        tenant_id,
-        action_id,
-        on,
-        reason,
-    )
-
-
-_DONE = """
-with done as (
-  update item_progress
-     set state = case when reason is null then 'completed' else 'skipped' end, completed_on = $4,
-         counted_from_on = case when reason is null then case when $6 then coalesce(counted_from_on, $5) else $5 end end
-   where tenant_id = $1 and action_id = $3 and state = 'pending'
-  returning item_id, step_code, state
-), reminded as (
-  insert into item_dunning (tenant_id, item_id, ledger_id, step_code, last_reminded_on)
-  select $1, d.item_id, $2, d.step_code, $4 from done d where d.state = 'completed' and $7
-      on conflict (tenant_id, item_id) do update
-     set step_code = excluded.step_code, last_reminded_on = excluded.last_reminded_on, reminders = item_dunning.reminders + 1,
-         updated_at = clock_timestamp()
-)
-"""
-
-
-async def complete_progress(
-    session: Session,
-    tenant_id: TenantId,
-    ledger_id: LedgerId,
-    action_id: ActionId,
-    on: dt.date,
-    counted_from: dt.date | None,
-    *,
-    keep_counted: bool,
-    reminds: bool,
-) -> int:
-    """Complete the pending rows of an action on a day, skip what it passes over, and note the reminder on its items; return how many were completed.
-
-    `counted_from` is the first of the closed days that put the completion off; with `keep_counted` a row that knows an earlier one keeps it.
-    """
-    completed: int = await session.value(
-        _DONE + "select count(*)::int from done where state = 'completed'",
-        tenant_id, ledger_id, action_id, on, counted_from, keep_counted, reminds,
-    )  # fmt: skip
-    return completed
-
-
-@dataclass(frozen=True, slots=True)
-class Completed:
-    """What completing an action has shown: claims that count as told by it, and whether operations wait for that moment."""
-
-    told: Sequence[ClaimId]
-    operations_wait: bool
-
-
-async def complete(
-    session: Session,
-    tenant_id: TenantId,
-    ledger_id: LedgerId,
-    action_id: ActionId,
-    on: dt.date,
-    counted_from: dt.date | None,
-    *,
-    keep_counted: bool,
-    reminds: bool,
-    told_at: dt.datetime | None,
-) -> Completed:
-    """Complete an action and its pending rows on a day, as `complete_progress` does, and where `told_at` is given note that its claim has been told.
-
-    One statement, because it stands in the transaction of every accepted mail. A second call changes no row of progress, reminder or claim.
-    """
-    row = await session.row(
-        _DONE
-        + """, stood as (
-             update action set state = 'completed', reason = null, completed_on = $4, revision = revision + 1, updated_at = clock_timestamp()
-              where tenant_id = $1 and action_id = $3
-           ), told as (
-             update claim set state = 'told', told_at = $8
-              where tenant_id = $1 and action_id = $3 and state = 'issued' and $8::timestamptz is not null returning claim_id
-           )
-           select (select coalesce(array_agg(claim_id), '{}') from told) as told,
-                  exists (select from operation_record where tenant_id = $1 and action_id = $3 and at_moment = 'completed' and state = 'waiting') as waits""",
-        tenant_id, ledger_id, action_id, on, counted_from, keep_counted, reminds, told_at,
-    )  # fmt: skip
-    return Completed([], operations_wait=False) if row is None else Completed(row["told"], row["waits"])
-
-
-async def operations_of(session: ReadSession, tenant_id: TenantId, action_id: ActionId) -> list[asyncpg.Record]:
-    """Return the operations of an action in their order."""
-    return await session.rows("select * from operation_record where tenant_id = $1 and action_id = $2 order by operation_no", tenant_id, action_id)
-
-
-async def finish_operation(session: Session, tenant_id: TenantId, action_id: ActionId, operation_no: int, note: Mapping[str, Any], actor: str) -> bool:
-    """Note that a person carried out an operation that was due; False when it was not waiting."""
-    return bool(
-        await session.execute(
-            """update operation_record set state = 'done', result = result || $4, actor = $5, done_at = clock_timestamp()
-                where tenant_id = $1 and action_id = $2 and operation_no = $3 and state = 'waiting'""",
-            tenant_id,
-            action_id,
-            operation_no,
-            dict(note),
-            actor,
-        )
-    )
-
-
-async def drop_operations(session: Session, tenant_id: TenantId, action_ids: Sequence[ActionId]) -> None:
-    """Note that operations of cancelled actions which have not been carried out are not needed any more."""
+async def skip_progress(session: Session, tenant_id: TenantId, action_ids: Sequence[ActionId], on: dt.date, *, reason: str = "by_hand") -> None:
+    """Let the items of some actions pass over their steps, because a person said so or for another named reason."""
     await session.execute(
-        "update operation_record set state = 'not_needed' where tenant_id = $1 and action_id = any ($2::uuid[]) and state = 'waiting'",
+        """update item_progress set state = 'skipped', reason = coalesce(reason, $4), completed_on = $3, counted_from_on = null
+            where tenant_id = $1 and action_id = any ($2::uuid[]) and state = 'pending'""",
         tenant_id,
         list(action_ids),
+        on,
+        reason,
     )

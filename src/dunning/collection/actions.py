@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import replace
 from uuid import UUID
 
 import asyncpg
 
-from dunning.collection import action_queries, action_store, carrying, claims, scenes, sheet_store
+from dunning.collection import action_queries, action_store, carrying, claims, operation_store, operation_tasks, scenes, sheet_store
 from dunning.collection.action_queries import ActionFilter
 from dunning.collection.action_store import NewActivity
 from dunning.collection.despatch import Outbound, Scene
+from dunning.collection.operation_rules import NOTICE_WAITS, WAITING_FOR_OPERATION
+from dunning.collection.operation_tasks import Recorded
 from dunning.collection.rules import ActionEvent, may
 from dunning.events import service as events
 from dunning.kit.clock import Clock
@@ -53,6 +56,10 @@ _VERBS = {
 }
 
 
+_WHILE_NOTICE_WAITS = frozenset({ActionEvent.APPROVED, ActionEvent.RUN_NOW, ActionEvent.COMPLETED, ActionEvent.RETRIED})
+"""What cannot be done with an action while its notice waits for an operation: telling the customer, by whatever means."""
+
+
 async def taken(
     session: Session, clock: Clock, tenant_id: TenantId, action_id: ActionId, event: ActionEvent, *, outbound: Outbound, actor: str
 ) -> tuple[asyncpg.Record, Scene]:
@@ -74,10 +81,16 @@ async def taken(
 
 
 def why_not(action: asyncpg.Record, event: ActionEvent) -> str | None:
-    """Return why an action in its state does not take an event, in words; None: it does."""
+    """Return why an action as it stands does not take an event, in words; None: it does."""
     manual = action["mode"] == "manual" and action["kind"] == "notice" and action["executed_at"] is None
     if not may(event, action["state"], manual=manual):
         return f"The action is {action['state'].replace('_', ' ')} and cannot be {_VERBS[event]}."
+    if action["reason"] == WAITING_FOR_OPERATION and event in _WHILE_NOTICE_WAITS:
+        return f"The action waits for an operation and cannot be {_VERBS[event]}. Record that with POST /v1/actions/{{id}}/operations/{{no}}/done; it then goes by itself."
+    if action["reason"] == NOTICE_WAITS and event in {ActionEvent.CANCELLED, ActionEvent.REPLACED}:
+        return f"A notice waits for this task, so it cannot be {_VERBS[event]}. Complete it, or cancel the action that it belongs to (operation_action_id)."
+    if action["operation_no"] is not None and event is ActionEvent.RETRIED:
+        return "The task belongs to an operation of another action, and nothing of it has failed. Complete it."
     if event is ActionEvent.SKIPPED and action["origin"] != "scenario" and action["counts_as_step"] is None:
         return "The action belongs to no step that could be passed over. Cancel it instead."
     return None
@@ -140,10 +153,23 @@ async def reschedule_action(
 
 
 async def complete_action(
-    session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, action_id: ActionId, completed_on: dt.date | None, note: str | None, outbound: Outbound
-) -> asyncpg.Record:
-    """State that a task is done, on a day up to today: its items reach their steps on that day."""
+    session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, action_id: ActionId, completed_on: dt.date | None, note: str | None, outbound: Outbound,
+    facts: Recorded | None = None,
+) -> asyncpg.Record:  # fmt: skip
+    """State that a task is done, on a day up to today: its items reach their steps on that day. The task of an operation takes the facts of that.
+
+    Raises `NotFound`, `WrongState`, `MessageUnderWay`, `Malformed`, and for the task of an operation what recording that raises.
+    """
     action, scene = await taken(session, clock, tenant_id, action_id, ActionEvent.COMPLETED, outbound=outbound, actor=actor)
+    if action["operation_no"] is not None:
+        await operation_tasks.record(
+            session, clock, tenant_id=tenant_id, actor=actor, action_id=ActionId(action["operation_action_id"]), operation_no=action["operation_no"],
+            recorded=replace(facts or Recorded(), done_on=completed_on, note=note), outbound=outbound,
+        )  # fmt: skip
+        return await action_of(session, tenant_id=tenant_id, action_id=action_id)
+    if facts is not None:
+        msg = "facts: this task carries out no operation that has any. Leave them out."
+        raise Malformed(msg, [{"field": "facts", "message": "only the task of an operation has facts"}])
     on = completed_on or scene.today
     if on > scene.today or on < action["local_date"]:
         msg = f"completed_on: expected a day from {action['local_date']}, when the task was made, to {scene.today}."
@@ -179,7 +205,7 @@ async def skip_action(
 ) -> asyncpg.Record:
     """Let the items of an action pass over its steps without telling anybody; what comes next is the step above."""
     action, scene = await taken(session, clock, tenant_id, action_id, ActionEvent.SKIPPED, outbound=outbound, actor=actor)
-    await action_store.skip_progress(session, tenant_id, action_id, scene.today)
+    await action_store.skip_progress(session, tenant_id, [action_id], scene.today)
     await carrying.cancel(session, clock, scene, [action], "skipped")
     await tell(session, clock, scene, action, "action.skipped", {"reason": reason})
     return await action_of(session, tenant_id=tenant_id, action_id=action_id)
@@ -192,48 +218,22 @@ async def add_note(session: Session, clock: Clock, *, tenant_id: TenantId, actor
     return await _note(session, clock, scene, action, text)
 
 
-async def finish_operation(
-    session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, action_id: ActionId, operation_no: int, note: str | None
-) -> list[asyncpg.Record]:
-    """State that an operation which was left to people is carried out; raise `NotFound`, or `WrongState` when it is not waiting."""
-    action = await action_of(session, tenant_id=tenant_id, action_id=action_id)
-    known = {row["operation_no"]: row for row in await action_store.operations_of(session, tenant_id, action_id)}
-    if operation_no not in known:
-        noun = "operation of this action"
-        raise NotFound(noun)
-    if not await action_store.finish_operation(session, tenant_id, action_id, operation_no, {"note": note} if note else {}, actor):
-        msg = f"The operation is {known[operation_no]['state']}, not waiting."
-        raise WrongState(msg, state=known[operation_no]["state"])
-    await events.record(
-        session, clock, tenant_id=tenant_id, kind="operation.done", subject_kind="action", subject_id=action_id, actor=actor,
-        customer_id=CustomerId(action["customer_id"]), data={"operation": known[operation_no]["kind"], "operation_no": operation_no},
-    )  # fmt: skip
-    return await action_store.operations_of(session, tenant_id, action_id)
-
-
-async def carry_out_scheduled(session: Session, clock: Clock, *, tenant_id: TenantId, action_id: ActionId, outbound: Outbound, actor: str) -> bool:
-    """Carry out an approved action whose day has come; False when it has gone on without the caller or sending is off."""
-    return bool(await carry_out_many(session, clock, tenant_id=tenant_id, action_ids=[action_id], outbound=outbound, actor=actor))
-
-
 async def carry_out_many(session: Session, clock: Clock, *, tenant_id: TenantId, action_ids: Sequence[ActionId], outbound: Outbound, actor: str) -> int:
     """Carry out those of some approved actions whose day has come, and return how many; none while sending is off.
 
-    All customers are locked first. Each action is looked at again under the locks, so that one which has gone on meanwhile is passed over.
+    All customers are locked first. The actions are looked at again under the locks, so that one which has gone on meanwhile is passed over. The number
+    of statements grows with the ledgers, and with the actions of that customer which has most of them.
     """
     customers = await action_queries.customers_of_actions(session, tenant_id, action_ids)
     await lock_customers(session, tenant_id, customers)
-    rows = [row for row in await action_store.actions_for_change(session, tenant_id, action_ids) if row["state"] == "scheduled"]
-    known: dict[LedgerId, Scene] = {}
+    scheduled = [row for row in await action_store.actions_for_change(session, tenant_id, action_ids) if row["state"] == "scheduled"]
     done = 0
-    for action in rows:
-        ledger_id = LedgerId(action["ledger_id"])
-        scene = known.get(ledger_id)
-        if scene is None:
-            scene = known[ledger_id] = await scenes.scene_of(session, clock, tenant_id=tenant_id, ledger_id=ledger_id, outbound=outbound, actor=actor)
-        if scene.tenant.may_send and action["scheduled_on"] <= scene.today:
-            await carrying.carry_out(session, clock, scene, action)
-            done += 1
+    for ledger_id in sorted({LedgerId(row["ledger_id"]) for row in scheduled}, key=lambda ledger: ledger.bytes):
+        scene = await scenes.scene_of(session, clock, tenant_id=tenant_id, ledger_id=ledger_id, outbound=outbound, actor=actor)
+        due = [row for row in scheduled if row["ledger_id"] == ledger_id and row["scheduled_on"] <= scene.today]
+        if due and scene.tenant.may_send:
+            await carrying.carry_out_all(session, clock, scene, due)
+            done += len(due)
     return done
 
 
@@ -275,7 +275,7 @@ async def parts_of(session: ReadSession, *, tenant_id: TenantId, action_id: Acti
     return {
         "items": await action_queries.items_of_action(session, tenant_id, action_id),
         "claims": await claims.claims_of(session, tenant_id=tenant_id, action_id=action_id),
-        "operations": await action_store.operations_of(session, tenant_id, action_id),
+        "operations": await operation_store.operations_of(session, tenant_id, action_id),
         "notes": await action_queries.activities_of_action(session, tenant_id, action_id),
         "messages": await action_queries.messages_of_action(session, tenant_id, action_id),
     }

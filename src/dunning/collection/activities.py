@@ -11,12 +11,14 @@ from uuid import UUID
 import asyncpg
 
 from dunning.collection import activity_store, specific_store
-from dunning.collection.activity_store import ActivityFilter, NewActivity
+from dunning.collection.activity_store import NOT_REACHED, SPOKEN_KINDS, ActivityFilter, NewActivity
 from dunning.events import service as events
-from dunning.kit.clock import Clock
+from dunning.kit.clock import Clock, local_date
 from dunning.kit.database import ReadSession, Session
 from dunning.kit.errors import Malformed, NotFound
 from dunning.kit.ids import ActivityId, CustomerId, PersonId, TenantId, new_id
+from dunning.ledger.addresses import address_digest
+from dunning.ledger.customer_state import facts_changed, lock_customers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,13 +38,18 @@ class Done:
 async def record_activity(session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, customer_id: CustomerId, done: Done) -> asyncpg.Record:
     """Record something that was done about a customer and return it. A second call records a second one.
 
-    Raises `NotFound` for an unknown customer, contact or person, `Malformed` for an instant that is still to come.
+    Speaking with the customer counts for the contact budget and is never refused by it. Raises `NotFound` for an unknown customer, contact or person,
+    `Malformed` for an instant that is still to come.
     """
-    ledger_id = await activity_store.ledger_of_customer(session, tenant_id, customer_id)
-    if ledger_id is None:
+    whose = await activity_store.whose(session, tenant_id, customer_id)
+    if whose is None:
         noun = "customer"
         raise NotFound(noun)
-    if done.contact_id is not None and not await activity_store.is_contact(session, tenant_id, customer_id, done.contact_id):
+    spoken = done.kind in SPOKEN_KINDS and done.outcome not in NOT_REACHED
+    if spoken and whose.has_budget:
+        await lock_customers(session, tenant_id, [customer_id])
+    with_whom = None if done.contact_id is None else await activity_store.contact_of(session, tenant_id, customer_id, done.contact_id)
+    if done.contact_id is not None and with_whom is None:
         noun = "contact of this customer"
         raise NotFound(noun)
     if done.person_id is not None and not await specific_store.is_active_person(session, tenant_id, done.person_id):
@@ -53,10 +60,14 @@ async def record_activity(session: Session, clock: Clock, *, tenant_id: TenantId
         msg = "at: is still to come; an activity is something that was done. Put what is to be done on the list as a task."
         raise Malformed(msg, [{"field": "at", "message": "expected an instant that is past"}])
     new = NewActivity(
-        activity_id=ActivityId(new_id()), ledger_id=ledger_id, customer_id=customer_id, kind=done.kind, text=done.text, action_id=done.action_id,
+        activity_id=ActivityId(new_id()), ledger_id=whose.ledger_id, customer_id=customer_id, kind=done.kind, text=done.text, action_id=done.action_id,
         outcome=done.outcome, person_id=done.person_id, contact_id=done.contact_id, data=done.data, business_at=done.at or now,
+        address_sha256=address_digest(with_whom["email"]) if spoken and with_whom is not None and with_whom["email"] else None,
     )  # fmt: skip
     await activity_store.insert_activity(session, tenant_id, new, actor)
+    if spoken and whose.has_budget:
+        # A plan that was made without it is not carried out as it stands.
+        await facts_changed(session, tenant_id, [customer_id], local_date(now, whose.time_zone))
     told = {"kind": done.kind, "outcome": done.outcome, "action_id": done.action_id}
     await events.record(
         session, clock, tenant_id=tenant_id, kind="activity.recorded", subject_kind="activity", subject_id=new.activity_id, actor=actor,

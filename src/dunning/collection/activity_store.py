@@ -5,13 +5,18 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
 
 from dunning.kit.database import ReadSession, Session
 from dunning.kit.ids import ActivityId, CustomerId, LedgerId, TenantId
+
+SPOKEN_KINDS = ("call", "visit", "meeting")
+"""Activities in which somebody of ours speaks with the customer."""
+NOT_REACHED = ("no_answer", "wrong_number")
+"""Outcomes of a call that nobody took."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +34,7 @@ class NewActivity:
     contact_id: UUID | None
     data: Mapping[str, Any]
     business_at: dt.datetime
+    address_sha256: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,10 +69,11 @@ def values_of(where: ActivityFilter) -> tuple[object, ...]:
 async def insert_activity(session: Session, tenant_id: TenantId, new: NewActivity, actor: str) -> None:
     """Insert an activity."""
     await session.execute(
-        """insert into activity (tenant_id, activity_id, ledger_id, customer_id, action_id, kind, outcome, person_id, contact_id, text, data, actor, business_at)
-           values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)""",
+        """insert into activity (tenant_id, activity_id, ledger_id, customer_id, action_id, kind, outcome, person_id, contact_id, text, data, actor, business_at,
+                                 address_sha256)
+           values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)""",
         tenant_id, new.activity_id, new.ledger_id, new.customer_id, new.action_id, new.kind, new.outcome, new.person_id, new.contact_id, new.text,
-        dict(new.data), actor, new.business_at,
+        dict(new.data), actor, new.business_at, new.address_sha256,
     )  # fmt: skip
 
 
@@ -92,16 +99,25 @@ async def customers_of(session: ReadSession, tenant_id: TenantId, activity_ids: 
     return {row["activity_id"]: row["customer_id"] for row in rows}
 
 
-async def ledger_of_customer(session: ReadSession, tenant_id: TenantId, customer_id: CustomerId) -> LedgerId | None:
-    """Return the ledger of a customer."""
-    found: LedgerId | None = await session.value("select ledger_id from customer where tenant_id = $1 and customer_id = $2", tenant_id, customer_id)
-    return found
+class Whose(NamedTuple):
+    """The ledger of a customer, its zone, and whether it has a contact budget."""
+
+    ledger_id: LedgerId
+    time_zone: str
+    has_budget: bool
 
 
-async def is_contact(session: ReadSession, tenant_id: TenantId, customer_id: CustomerId, contact_id: UUID) -> bool:
-    """Tell whether a contact is the customer's."""
-    return bool(
-        await session.value(
-            "select exists (select 1 from contact where tenant_id = $1 and customer_id = $2 and contact_id = $3)", tenant_id, customer_id, contact_id
-        )
+async def whose(session: ReadSession, tenant_id: TenantId, customer_id: CustomerId) -> Whose | None:
+    """Return what an activity about a customer needs to know of its ledger."""
+    row = await session.row(
+        """select l.ledger_id, l.time_zone, l.contact_budget is not null as has_budget from customer c join ledger l on l.tenant_id = $1 and l.ledger_id = c.ledger_id
+            where c.tenant_id = $1 and c.customer_id = $2""",
+        tenant_id,
+        customer_id,
     )
+    return None if row is None else Whose(*row)
+
+
+async def contact_of(session: ReadSession, tenant_id: TenantId, customer_id: CustomerId, contact_id: UUID) -> asyncpg.Record | None:
+    """Return the address of one of the customer's contacts."""
+    return await session.row("select email from contact where tenant_id = $1 and customer_id = $2 and contact_id = $3", tenant_id, customer_id, contact_id)

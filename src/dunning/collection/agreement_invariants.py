@@ -25,10 +25,10 @@ CHECKS = [
     ),
     Check(
         "no promise stays open past its last day",
-        f"""select p.promise_id::text as subject, format('open, although its last day was %s', p.promised_on + p.grace_days) as detail from promise p
+        f"""select p.promise_id::text as subject, format('open, although its last day was %s', p.last_on) as detail from promise p
               join tenant t on t.tenant_id = p.tenant_id
               join ledger l on l.tenant_id = p.tenant_id and l.ledger_id = p.ledger_id
-             where p.tenant_id = $1 and p.state = 'open' and p.promised_on + p.grace_days + 1 < ({_NOW} at time zone l.time_zone)::date""",  # fixed words
+             where p.tenant_id = $1 and p.state = 'open' and p.last_on + 1 < ({_NOW} at time zone l.time_zone)::date""",  # fixed words
     ),
     Check(
         "only an open promise holds items",

@@ -1,7 +1,8 @@
 """Who is to look after a customer, decided by the ledger's rules; and what changes when somebody else is. Pure.
 
 Rules are asked in the order of their rank. A rule fits when each condition that it states holds; a list of values holds when one of them does.
-Among several people of a rule, the one with the fewest customers is next, and of equals the one named first.
+Among several people of a rule, the one with the fewest customers is next, and of equals the one named first. Whoever has a customer keeps it as long
+as the rule that fits names them: shares are evened out by who comes next, never by taking away.
 """
 
 from __future__ import annotations
@@ -44,8 +45,16 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Lead:
+    """Who looks after a customer now, by rule or by hand."""
+
+    person_id: UUID
+    by_hand: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
-    """A customer whom nobody looks after. `open_minor` None: what is owed is not yet known, because its documents are still to come."""
+    """A customer with who leads, None: nobody. `open_minor` None: what is owed is not yet known, because its documents are still to come."""
 
     customer_id: UUID
     external_id: str
@@ -55,15 +64,17 @@ class Candidate:
     group_code: str | None
     tags: frozenset[str]
     open_minor: int | None
+    lead: Lead | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A customer given to somebody by a rule."""
+    """A customer given to somebody by a rule; `former_id` is who had it, None: nobody."""
 
     customer_id: UUID
     person_id: UUID
     rule_id: UUID
+    former_id: UUID | None = None
 
 
 class WhyNobody(StrEnum):
@@ -77,10 +88,11 @@ class WhyNobody(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """Who got whom, and who stays without somebody, and why."""
+    """Who got whom, and who stays without somebody, and why; `kept_by_hand` are those whom a person put where no rule would."""
 
     given: list[Given] = field(default_factory=list)
     left: dict[UUID, WhyNobody] = field(default_factory=dict)
+    kept_by_hand: list[UUID] = field(default_factory=list)
 
 
 def fits(conditions: Conditions, customer: Candidate) -> bool | None:
@@ -103,19 +115,34 @@ def fits(conditions: Conditions, customer: Candidate) -> bool | None:
     return (low is None or customer.open_minor >= low) and (high is None or customer.open_minor <= high)
 
 
-def share_out(rules: Iterable[Rule], customers: Iterable[Candidate], loads: Mapping[UUID, int], active: Collection[UUID]) -> Shared:
-    """Give each customer to somebody by the first rule that fits and has somebody active. `loads` are the customers that each has before."""
+def share_out(
+    rules: Iterable[Rule], customers: Iterable[Candidate], loads: Mapping[UUID, int], active: Collection[UUID], *, keep_by_hand: bool = True
+) -> Shared:
+    """Give each customer to somebody by the first rule that fits and has somebody active. `loads` are the customers that each has before.
+
+    A customer who has somebody moves only where that rule names others; where no rule fits it stays, and with `keep_by_hand` also where a person put it.
+    """
     ordered = sorted(rules, key=lambda rule: rule.rank)
     load = dict(loads)
     shared = Shared()
     for customer in customers:
         found = _first_rule(ordered, customer, active)
+        lead = customer.lead
         if isinstance(found, WhyNobody):
-            shared.left[customer.customer_id] = found
+            if lead is None:
+                shared.left[customer.customer_id] = found
             continue
-        person_id = next_of([p for p in found.person_ids if p in active], load)
+        people = [person_id for person_id in found.person_ids if person_id in active]
+        if lead is not None and lead.person_id in people:
+            continue
+        if lead is not None and lead.by_hand and keep_by_hand:
+            shared.kept_by_hand.append(customer.customer_id)
+            continue
+        person_id = next_of(people, load)
         load[person_id] = load.get(person_id, 0) + 1
-        shared.given.append(Given(customer.customer_id, person_id, found.rule_id))
+        if lead is not None:
+            load[lead.person_id] = load.get(lead.person_id, 0) - 1
+        shared.given.append(Given(customer.customer_id, person_id, found.rule_id, None if lead is None else lead.person_id))
     return shared
 
 

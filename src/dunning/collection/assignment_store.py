@@ -9,7 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
-from dunning.collection.assignment_rules import Candidate, Given
+from dunning.collection.assignment_rules import Candidate, Given, Lead, Present
 from dunning.kit.database import ReadSession, Session
 from dunning.kit.ids import CustomerId, LedgerId, PersonId, TenantId, new_id
 
@@ -68,30 +68,39 @@ async def leads_of(session: ReadSession, tenant_id: TenantId, customer_ids: Coll
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of customers without a lead of one role; None as ids: all of the ledger. Past `after`."""
+    """A page of a ledger's customers in one role: those without a lead, or all; only those with some ids or external ids, where they are given. Past `after`."""
 
     ledger_id: LedgerId
     role: str
     limit: int
     customer_ids: Sequence[UUID] | None = None
+    external_ids: Sequence[str] | None = None
     after: UUID | None = None
+    with_lead: bool = False
 
 
 async def candidates(session: ReadSession, tenant_id: TenantId, page: Page, currency: str | None) -> list[Candidate]:
-    """Return customers without a lead of a role by id, with what rules ask for; the open debit in a currency, None for what cannot be known yet."""
+    """Return customers by id, with what rules ask for and who leads; the open debit in a currency, None for what cannot be known yet."""
     rows = await session.rows(
-        """select c.customer_id, c.external_id, c.country, c.subdivision, c.territory, g.code as group_code, c.tags,
+        """select c.customer_id, c.external_id, c.country, c.subdivision, c.territory, g.code as group_code, c.tags, a.person_id, a.origin,
                   case when $6::text is not null then
                     (select coalesce(sum(i.amount_minor - i.allocated_minor), 0)::int8 from item i
                       where i.tenant_id = $1 and i.customer_id = c.customer_id and i.direction = 'debit' and i.currency = $6
                         and i.state = 'posted' and i.allocated_minor < i.amount_minor) end as open_minor
              from customer c left join customer_group g on g.tenant_id = c.tenant_id and g.customer_group_id = c.customer_group_id
+             left join assignment a on a.tenant_id = $1 and a.customer_id = c.customer_id and a.role = $3 and a.lead and a.ended_on is null
             where c.tenant_id = $1 and c.ledger_id = $2 and ($4::uuid[] is null or c.customer_id = any ($4)) and ($5::uuid is null or c.customer_id > $5)
-              and not exists (select 1 from assignment a where a.tenant_id = $1 and a.customer_id = c.customer_id and a.role = $3 and a.lead and a.ended_on is null)
+              and ($8::text[] is null or c.external_id = any ($8)) and ($9 or a.assignment_id is null)
             order by c.customer_id limit $7""",
-        tenant_id, page.ledger_id, page.role, page.customer_ids, page.after, currency, page.limit,
+        tenant_id, page.ledger_id, page.role, page.customer_ids, page.after, currency, page.limit, page.external_ids, page.with_lead,
     )  # fmt: skip
-    return [Candidate(**{**dict(row), "tags": frozenset(row["tags"])}) for row in rows]
+    return [
+        Candidate(
+            row["customer_id"], row["external_id"], row["country"], row["subdivision"], row["territory"], row["group_code"], frozenset(row["tags"]),
+            row["open_minor"], None if row["person_id"] is None else Lead(row["person_id"], by_hand=row["origin"] == "hand"),
+        )
+        for row in rows
+    ]  # fmt: skip
 
 
 async def unassigned_after(session: ReadSession, tenant_id: TenantId, ledger_id: LedgerId, role: str, after: UUID | None, limit: int) -> list[asyncpg.Record]:
@@ -117,66 +126,148 @@ async def loads_of(session: ReadSession, tenant_id: TenantId, person_ids: Collec
     return {row["person_id"]: row["customers"] for row in rows}
 
 
-async def insert_given(
+async def lock_shares(session: Session, tenant_id: TenantId) -> None:
+    """Keep others of the tenant from sharing out customers until the transaction ends, so that each counts what those before it gave.
+
+    Customers are locked before, never after: whoever shares out waits for nobody else's customers.
+    """
+    await session.execute("select pg_advisory_xact_lock(hashtextextended('dunning.shares.' || $1::text, 0))", str(tenant_id))
+
+
+async def give(
     session: Session, tenant_id: TenantId, ledger_id: LedgerId, role: str, given: Sequence[Given], from_on: dt.date, actor: str
 ) -> list[asyncpg.Record]:
-    """Insert what rules gave, give open collector's work that nobody has to its new collector, and return what was inserted.
+    """Give customers to whom rules gave them, and return those that moved, each with how many open actions went with it.
 
-    A customer whom somebody else was given to meanwhile is passed over.
+    The former lead ends; one who helped already takes the lead. A collector's open actions and disputes move, and actions that nobody has. A customer
+    whose lead has become another one meanwhile is passed over.
     """
     return await session.rows(
-        f"""with made as (
+        f"""with wanted as (
+              select g.* from unnest($6::uuid[], $7::uuid[], $8::uuid[], $9::uuid[], $10::uuid[]) as g (assignment_id, customer_id, person_id, rule_id, former_id)
+                left join assignment a on a.tenant_id = $1 and a.customer_id = g.customer_id and a.role = $3 and a.lead and a.ended_on is null
+               where a.person_id is not distinct from g.former_id
+            ), ended as (
+              update assignment a set ended_on = greatest($4, a.from_on), ended_by = $5 from wanted w
+               where a.tenant_id = $1 and a.customer_id = w.customer_id and a.role = $3 and a.ended_on is null and (a.lead or a.person_id = w.person_id)
+              returning 1
+            ), made as (
               insert into assignment (tenant_id, ledger_id, role, lead, origin, from_on, actor, assignment_id, customer_id, person_id, rule_id)
-              select $1, $2, $3, true, 'rule', $4, $5, g.* from unnest($6::uuid[], $7::uuid[], $8::uuid[], $9::uuid[]) as g
-              on conflict do nothing returning customer_id, person_id, rule_id
+              select $1, $2, $3, true, 'rule', $4, $5, w.assignment_id, w.customer_id, w.person_id, w.rule_id from wanted w
+               where (select count(*) from ended) >= 0
+                  on conflict do nothing returning customer_id, person_id, rule_id
             ), moved as (
-              update action set person_id = made.person_id, updated_at = clock_timestamp() from made
-               where action.tenant_id = $1 and action.customer_id = made.customer_id and action.state in {_LIVE} and action.person_id is null
-                 and $3 = 'collector'
+              select m.*, w.former_id from made m join wanted w on w.customer_id = m.customer_id
+            ), acted as (
+              update action a set person_id = m.person_id, updated_at = clock_timestamp() from moved m
+               where a.tenant_id = $1 and a.customer_id = m.customer_id and a.state in {_LIVE} and (a.person_id is null or a.person_id = m.former_id)
+                 and $3 = 'collector' returning a.customer_id
+            ), owned as (
+              update dispute d set owner_id = m.person_id, version = d.version + 1, updated_at = clock_timestamp() from moved m
+               where d.tenant_id = $1 and d.customer_id = m.customer_id and d.state = 'open' and d.owner_id = m.former_id and $3 = 'collector'
             )
-            select customer_id, person_id, rule_id from made""",  # fixed words
+            select m.customer_id, m.person_id, m.rule_id, m.former_id, coalesce(n.actions, 0) as actions from moved m
+              left join (select customer_id, count(*)::int as actions from acted group by customer_id) n on n.customer_id = m.customer_id""",  # fixed words
         tenant_id, ledger_id, role, from_on, actor,
-        [new_id() for _ in given], [g.customer_id for g in given], [g.person_id for g in given], [g.rule_id for g in given],
+        [new_id() for _ in given], [g.customer_id for g in given], [g.person_id for g in given], [g.rule_id for g in given], [g.former_id for g in given],
     )  # fmt: skip
 
 
-async def move_actions(session: Session, tenant_id: TenantId, customer_id: CustomerId, removed: Collection[UUID], to: PersonId | None) -> int:
-    """Give the open actions of a customer that nobody, or somebody who no longer looks after it, has to the lead; return how many."""
-    return await session.execute(
-        f"""update action set person_id = $4, updated_at = clock_timestamp()
-             where tenant_id = $1 and customer_id = $2 and state in {_LIVE} and (person_id is null or person_id = any ($3::uuid[]))
-               and person_id is distinct from $4""",
+async def work_moving(session: ReadSession, tenant_id: TenantId, role: str, given: Sequence[Given]) -> dict[UUID, asyncpg.Record]:
+    """Return of customers who move what they are called, and how many open actions and disputes go with each."""
+    rows = await session.rows(
+        f"""select c.customer_id, c.external_id, c.name,
+                   (select count(*)::int from action a where a.tenant_id = $1 and a.customer_id = c.customer_id and a.state in {_LIVE}
+                       and (a.person_id is null or a.person_id = g.former_id) and $4 = 'collector') as actions,
+                   (select count(*)::int from dispute d where d.tenant_id = $1 and d.customer_id = c.customer_id and d.state = 'open'
+                       and d.owner_id = g.former_id and $4 = 'collector') as disputes
+              from unnest($2::uuid[], $3::uuid[]) as g (customer_id, former_id)
+              join customer c on c.tenant_id = $1 and c.customer_id = g.customer_id""",  # fixed words
+        tenant_id, [g.customer_id for g in given], [g.former_id for g in given], role,
+    )  # fmt: skip
+    return {row["customer_id"]: row for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A customer with its ledger and the ledger's zone, and who looks after it in one role."""
+
+    customer_id: CustomerId
+    ledger_id: LedgerId
+    time_zone: str
+    present: tuple[Present, ...]
+
+
+async def standings_of(session: ReadSession, tenant_id: TenantId, customer_ids: Collection[CustomerId], role: str) -> list[Standing]:
+    """Return those of some customers that exist, with who looks after each in a role."""
+    rows = await session.rows(
+        """select c.customer_id, c.ledger_id, l.time_zone, array_remove(array_agg(a.assignment_id), null) as assignment_ids,
+                  array_remove(array_agg(a.person_id), null) as person_ids, array_remove(array_agg(a.lead), null) as leads
+             from customer c join ledger l on l.tenant_id = $1 and l.ledger_id = c.ledger_id
+             left join assignment a on a.tenant_id = $1 and a.customer_id = c.customer_id and a.role = $3 and a.ended_on is null
+            where c.tenant_id = $1 and c.customer_id = any ($2::uuid[]) group by c.customer_id, c.ledger_id, l.time_zone order by c.customer_id""",
         tenant_id,
-        customer_id,
-        list(removed),
-        to,
+        list(customer_ids),
+        role,
     )
+    return [
+        Standing(
+            CustomerId(row["customer_id"]), LedgerId(row["ledger_id"]), row["time_zone"],
+            tuple(map(Present, row["assignment_ids"], row["person_ids"], row["leads"])),
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+async def move_work(session: Session, tenant_id: TenantId, removed: Mapping[CustomerId, Collection[UUID]], to: PersonId | None) -> dict[CustomerId, int]:
+    """Give the open actions and disputes of customers that somebody who no longer looks after them has to the lead, and actions that nobody has.
+
+    `removed` names, by customer, who no longer does. Returns how many actions of each customer moved.
+    """
+    pairs = [(customer_id, person_id) for customer_id, people in removed.items() for person_id in people]
+    rows = await session.rows(
+        f"""with moved as (
+              update action a set person_id = $3, updated_at = clock_timestamp()
+               where a.tenant_id = $1 and a.customer_id = any ($2::uuid[]) and a.state in {_LIVE} and a.person_id is distinct from $3
+                 and (a.person_id is null or (a.customer_id, a.person_id) in (select * from unnest($4::uuid[], $5::uuid[])))
+              returning a.customer_id
+            ), owned as (
+              update dispute d set owner_id = $3, version = d.version + 1, updated_at = clock_timestamp()
+               where d.tenant_id = $1 and d.customer_id = any ($2::uuid[]) and d.state = 'open'
+                 and (d.customer_id, d.owner_id) in (select * from unnest($4::uuid[], $5::uuid[])))
+            select customer_id, count(*)::int as moved from moved group by customer_id""",  # fixed words
+        tenant_id, list(removed), to, [customer_id for customer_id, _ in pairs], [person_id for _, person_id in pairs],
+    )  # fmt: skip
+    return {CustomerId(row["customer_id"]): row["moved"] for row in rows}
 
 
 @dataclass(frozen=True, slots=True)
 class ByHand:
-    """What a person changes about who looks after a customer in one role."""
+    """What a person changes about who looks after one customer, from a local day on."""
 
     ledger_id: LedgerId
     customer_id: CustomerId
-    role: str
+    on: dt.date
     ended: Sequence[UUID]
     added: Sequence[tuple[UUID, bool]]
-    reason: str | None
 
 
-async def change(session: Session, tenant_id: TenantId, what: ByHand, on: dt.date, actor: str) -> list[Assignment]:
-    """End and begin assignments of one customer and return who looks after it then, the leads first.
+async def change(session: Session, tenant_id: TenantId, role: str, changes: Sequence[ByHand], reason: str | None, actor: str) -> list[Assignment]:
+    """End and begin assignments of some customers in one role and return who looks after them then, the leads first.
 
     One statement, because whoever gives a customer away sees it no longer in the next one.
     """
+    ended = [(assignment_id, one.on) for one in changes for assignment_id in one.ended]
+    added = [(new_id(), one.ledger_id, one.customer_id, one.on, person_id, lead) for one in changes for person_id, lead in one.added]
+    begun: list[list[object]] = [list(column) for column in zip(*added, strict=True)] or [[] for _ in range(6)]
     rows = await session.rows(
         """with ended as (
-             update assignment set ended_on = greatest($5, from_on), ended_by = $6
-              where tenant_id = $1 and assignment_id = any ($8::uuid[]) and ended_on is null returning 1
+             update assignment a set ended_on = greatest(g.on_day, a.from_on), ended_by = $4
+               from unnest($6::uuid[], $7::date[]) as g (assignment_id, on_day)
+              where a.tenant_id = $1 and a.assignment_id = g.assignment_id and a.ended_on is null returning 1
            ), made as (
-             insert into assignment (tenant_id, ledger_id, customer_id, role, from_on, actor, reason, origin, assignment_id, person_id, lead)
-             select $1, $2, $3, $4, $5, $6, $7, 'hand', g.* from unnest($9::uuid[], $10::uuid[], $11::boolean[]) as g
+             insert into assignment (tenant_id, role, actor, reason, origin, assignment_id, ledger_id, customer_id, from_on, person_id, lead)
+             select $1, $2, $4, $5, 'hand', g.* from unnest($8::uuid[], $9::uuid[], $10::uuid[], $11::date[], $12::uuid[], $13::boolean[]) as g
               where (select count(*) from ended) >= 0
              returning *
            )
@@ -185,11 +276,10 @@ async def change(session: Session, tenant_id: TenantId, what: ByHand, on: dt.dat
              from (select * from made
                    union all
                    select * from assignment k
-                    where k.tenant_id = $1 and k.customer_id = $3 and k.ended_on is null and not k.assignment_id = any ($8::uuid[])) a
+                    where k.tenant_id = $1 and k.customer_id = any ($3::uuid[]) and k.ended_on is null and k.assignment_id <> all ($6::uuid[])) a
              join person p on p.tenant_id = a.tenant_id and p.person_id = a.person_id
             order by not a.lead, a.role desc, a.assignment_id desc""",
-        tenant_id, what.ledger_id, what.customer_id, what.role, on, actor, what.reason, list(what.ended),
-        [new_id() for _ in what.added], [person_id for person_id, _ in what.added], [lead for _, lead in what.added],
+        tenant_id, role, [one.customer_id for one in changes], actor, reason, [one for one, _ in ended], [on for _, on in ended], *begun,
     )  # fmt: skip
     return [Assignment(**dict(row)) for row in rows]
 

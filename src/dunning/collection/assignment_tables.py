@@ -67,7 +67,7 @@ absence = tenant_table(
     instant_column("created_at", now=True),
     instant_column("cancelled_at", null=True),
     Index("absence_person_idx", "tenant_id", "person_id", "until_on"),
-    Index("absence_substitute_idx", "tenant_id", "substitute_id", "until_on"),
+    Index("absence_until_idx", "tenant_id", "until_on", postgresql_where=text("cancelled_at is null")),
     refers_to("person", "person_id"),
     refers_to("person", "substitute_id", "person_id"),
     CheckConstraint("until_on >= from_on", name="ends_after_it_begins"),

@@ -13,14 +13,15 @@ from uuid import UUID
 import asyncpg
 
 from dunning.collection import assignment_rule_store, assignment_store
-from dunning.collection.assignment_rules import ACCOUNT_MANAGER, COLLECTOR, Present, change_to, next_of
+from dunning.collection.assignment_rules import ACCOUNT_MANAGER, COLLECTOR, change_to, next_of
 from dunning.collection.assignment_store import Assignment, ByHand
 from dunning.events import service as events
+from dunning.events.service import NewEvent
 from dunning.kit.clock import Clock, local_date
 from dunning.kit.database import ReadSession, Session
 from dunning.kit.errors import Conflict, Malformed
 from dunning.kit.ids import CustomerId, PersonId, RuleId, TenantId
-from dunning.ledger import customers, ledgers
+from dunning.ledger import customers
 from dunning.ledger.customer_state import lock_customers
 from dunning.tenancy import people
 from dunning.tenancy.people_store import Person
@@ -77,7 +78,7 @@ async def set_collectors(
     other_ids: Sequence[PersonId],
     reason: str | None,
 ) -> list[Assignment]:
-    """State the collectors of a customer: one who leads, and others. Open actions of whoever looks after it no more go to the lead.
+    """State the collectors of a customer: one who leads, and others. Open actions and disputes of whoever looks after it no more go to the lead.
 
     Raises `NotFound`, `Conflict` for somebody who left, `Malformed` for others without a lead. The same again changes nothing.
     """
@@ -94,6 +95,16 @@ async def set_account_manager(
     return await _set(session, clock, tenant_id, actor, customer_id, ACCOUNT_MANAGER, person_id, [], reason)
 
 
+async def set_leads(
+    session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, customer_ids: Collection[CustomerId], lead_id: PersonId | None, reason: str | None
+) -> None:
+    """State the only collector of each of many customers, or none, as `set_collectors` does for one, in the same number of statements for all.
+
+    Customers that do not exist are passed over. Raises `NotFound` for an unknown person, `Conflict` for one who left.
+    """
+    await _set_many(session, clock, tenant_id, actor, customer_ids, COLLECTOR, lead_id, [], reason)
+
+
 async def _set(
     session: Session,
     clock: Clock,
@@ -105,38 +116,46 @@ async def _set(
     other_ids: Sequence[PersonId],
     reason: str | None,
 ) -> list[Assignment]:
-    customer = await customers.customer_of(session, tenant_id=tenant_id, customer_id=customer_id)
-    await lock_customers(session, tenant_id, [customer_id])
-    ledger = await ledgers.ledger_of(session, tenant_id=tenant_id, ledger_id=customer.ledger_id)
-    before = await assignment_store.assignments_of(session, tenant_id, customer_id, history=False)
-    present = [Present(a.assignment_id, a.person_id, a.lead) for a in before if a.role == role]
-    change = change_to(present, lead_id, other_ids)
-    new = {person_id for person_id, _ in change.added}
+    await customers.customer_of(session, tenant_id=tenant_id, customer_id=customer_id)
+    changed = await _set_many(session, clock, tenant_id, actor, [customer_id], role, lead_id, other_ids, reason)
+    return changed or await assignment_store.assignments_of(session, tenant_id, customer_id, history=False)
+
+
+async def _set_many(
+    session: Session,
+    clock: Clock,
+    tenant_id: TenantId,
+    actor: str,
+    customer_ids: Collection[CustomerId],
+    role: str,
+    lead_id: PersonId | None,
+    other_ids: Sequence[PersonId],
+    reason: str | None,
+) -> list[Assignment]:
+    """Return who looks after the customers for whom anything changed, after it."""
+    await lock_customers(session, tenant_id, customer_ids)
+    standings = await assignment_store.standings_of(session, tenant_id, customer_ids, role)
+    wanted = [(one, change_to(one.present, lead_id, other_ids)) for one in standings]
+    new = {person_id for _, change in wanted for person_id, _ in change.added}
     await people.active_ones(session, tenant_id=tenant_id, person_ids=new)
-    if change.is_none:
-        return before
+    changing = [(one, change) for one, change in wanted if not change.is_none]
+    if not changing:
+        return []
     # First what belongs to the customer, then who sees it: whoever gives it away may not see it any more.
-    moved = await assignment_store.move_actions(session, tenant_id, customer_id, change.removed, lead_id) if role == COLLECTOR else 0
-    await events.record(
-        session,
-        clock,
-        tenant_id=tenant_id,
-        kind="customer.assigned",
-        subject_kind="customer",
-        subject_id=customer_id,
-        customer_id=customer_id,
-        actor=actor,
-        data={
-            "role": role,
-            "lead_id": None if lead_id is None else str(lead_id),
-            "others": [str(person_id) for person_id in other_ids],
-            "before": [str(p.person_id) for p in present],
-            "moved_actions": moved,
-            "reason": reason,
-        },
-    )
-    what = ByHand(customer.ledger_id, customer_id, role, change.ended, change.added, reason)
-    return await assignment_store.change(session, tenant_id, what, local_date(clock.now(), ledger.time_zone), actor)
+    removed = {one.customer_id: change.removed for one, change in changing}
+    moved = await assignment_store.move_work(session, tenant_id, removed, lead_id) if role == COLLECTOR else {}
+    told = {"role": role, "lead_id": None if lead_id is None else str(lead_id), "others": [str(person_id) for person_id in other_ids], "reason": reason}
+    made = [
+        NewEvent(
+            "customer.assigned", "customer", one.customer_id, one.customer_id,
+            {**told, "before": [str(p.person_id) for p in one.present], "moved_actions": moved.get(one.customer_id, 0)},
+        )
+        for one, _ in changing
+    ]  # fmt: skip
+    await events.record_many(session, clock, tenant_id=tenant_id, actor=actor, events=made)
+    now = clock.now()
+    by_hand = [ByHand(one.ledger_id, one.customer_id, local_date(now, one.time_zone), change.ended, change.added) for one, change in changing]
+    return await assignment_store.change(session, tenant_id, role, by_hand, reason, actor)
 
 
 async def change_person(
@@ -183,6 +202,7 @@ async def hand_over(
     if not heirs:
         await _nothing_left(session, tenant_id, person_id)
     held, worked = await _locked_duties(session, tenant_id, person_id) if heirs else ([], [])
+    await assignment_store.lock_shares(session, tenant_id)
     loads = await assignment_store.loads_of(session, tenant_id, heirs, COLLECTOR)
     heir_of, counts = _shared(held, heirs, loads)
     by_customer: dict[UUID, UUID] = {}

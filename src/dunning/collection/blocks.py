@@ -24,6 +24,9 @@ from dunning.ledger.customer_state import facts_changed, lock_customers, watch
 
 DEFAULT_DEGREE = "full"
 SETTLED, OVERDUE_SETTLED = "settled", "overdue_settled"
+LEAVE = "leave"
+"""What an operation says as `when_returned` whose block is not to come back when a payment by which it was lifted is returned."""
+PAYMENT_RETURNED, REOPENED = "payment_returned", "reopened"
 
 
 class NothingOverdue(Conflict):
@@ -31,6 +34,13 @@ class NothingOverdue(Conflict):
 
     code = "nothing_overdue"
     title = "Nothing is owed that the block could depend on"
+
+
+class AlreadyBlocked(Conflict):
+    """A block of this degree is in force because of the same items."""
+
+    code = "already_blocked"
+    title = "The account is blocked like this already"
 
 
 class BlockLifted(Conflict):
@@ -62,6 +72,7 @@ def of_operation(action_id: ActionId, operation_no: int, customer_id: CustomerId
         block_id=BlockId(new_id()), customer_id=customer_id, degree=degree if degree in BLOCK_DEGREES else DEFAULT_DEGREE,
         reason=str(params.get("reason") or f"Step {params['step_code']}"), origin="step", action_id=action_id, operation_no=operation_no, placed_on=today,
         release_when=str(params.get("release_when") or SETTLED), item_ids=[ItemId(UUID(item_id)) for item_id in params["item_ids"]],
+        renewable=params.get("when_returned") != LEAVE,
     )  # fmt: skip
 
 
@@ -89,11 +100,13 @@ async def place_by_hand(
     reason: str,
     item_ids: Sequence[ItemId] | None,
     lifts_when_settled: bool,
+    renewable: bool = True,
 ) -> asyncpg.Record:
     """Block a customer's account and return the block. Without items, everything overdue is its cause.
 
-    Each call places another block; the strictest counts. Raises `NotFound` for an unknown customer or an item that is not its own, `NothingOverdue` when
-    it is to be lifted by a settlement although nothing is owed.
+    Several blocks may stand side by side, the strictest counts. Raises `NotFound` for an unknown customer or an item that is not its own,
+    `NothingOverdue` when it is to be lifted by a settlement although nothing is owed, and `AlreadyBlocked`, also on a second call, naming the block of
+    this degree that the same items have caused.
     """
     customer = await customers.customer_of(session, tenant_id=tenant_id, customer_id=customer_id)
     ledger = await ledgers.ledger_of(session, tenant_id=tenant_id, ledger_id=customer.ledger_id)
@@ -106,9 +119,13 @@ async def place_by_hand(
     if lifts_when_settled and not causes:
         msg = "Nothing is owed whose settlement could lift this block. Name open items, or set lifts_when_settled to false and lift it by hand."
         raise NothingOverdue(msg)
+    alike = await block_store.active_alike(session, tenant_id, customer_id, degree, causes)
+    if alike is not None:
+        msg = f"The account is blocked in the degree {degree} because of these items. Lift that block first, or take another degree."
+        raise AlreadyBlocked(msg, block_id=str(alike))
     block = NewBlock(
         block_id=BlockId(new_id()), customer_id=customer_id, degree=degree, reason=reason, origin="hand", action_id=None, operation_no=None, placed_on=today,
-        release_when=SETTLED if lifts_when_settled else "by_hand", item_ids=causes,
+        release_when=SETTLED if lifts_when_settled else "by_hand", item_ids=causes, renewable=renewable,
     )  # fmt: skip
     placed = await _place(session, tenant_id, ledger.ledger_id, [block], actor=actor)
     await events.record_many(session, clock, tenant_id=tenant_id, actor=actor, events=placed.events)
@@ -132,12 +149,33 @@ async def lift_block(session: Session, clock: Clock, *, tenant_id: TenantId, act
 
 
 async def lift_settled(session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, customer_ids: Sequence[CustomerId], today: dt.date) -> int:
-    """Lift the blocks of some customers whose causes are all settled, and return how many. The caller holds the customers' locks.
-
-    A block that is lifted stays so: when a payment is returned, its item goes up the ladder anew.
-    """
+    """Lift the blocks of some customers whose causes are all settled, and return how many. The caller holds the customers' locks."""
     settled = await block_store.settled_blocks(session, tenant_id, customer_ids)
-    return await _lift(session, clock, tenant_id, settled, today, actor=actor, because="settled") if settled else 0
+    return await _lift(session, clock, tenant_id, settled, today, actor=actor, because=SETTLED) if settled else 0
+
+
+async def renew_owed(
+    session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, customer_ids: Sequence[CustomerId], today: dt.date, since: dt.date
+) -> int:
+    """Block accounts of some customers again whose blocks a settlement had lifted that did not last, and return how many.
+
+    The new block is caused by what is owed again of the causes, and names the one that it renews. Not renewed is what was lifted before `since` or by
+    anybody but `actor`, and what was to stay lifted. The caller holds the customers' locks. A second call finds none.
+    """
+    owed = await block_store.owed_again(session, tenant_id, customer_ids, since, lifted_by=actor)
+    made = [
+        NewBlock(
+            block_id=BlockId(new_id()), customer_id=CustomerId(row["customer_id"]), degree=row["degree"],
+            reason=PAYMENT_RETURNED if row["returned"] else REOPENED, origin=row["origin"], action_id=row["action_id"], operation_no=None, placed_on=today,
+            release_when=SETTLED, item_ids=row["item_ids"], renews_id=row["block_id"],
+        )
+        for row in owed
+    ]  # fmt: skip
+    if made:
+        placed = await _place(session, tenant_id, LedgerId(owed[0]["ledger_id"]), made, actor=actor)
+        await events.record_many(session, clock, tenant_id=tenant_id, actor=actor, events=placed.events)
+        await facts_changed(session, tenant_id, {block.customer_id for block in made}, today)
+    return len(made)
 
 
 async def confirm_block(
@@ -219,7 +257,7 @@ async def _place(session: Session, tenant_id: TenantId, ledger_id: LedgerId, blo
             placed.operations.add((block.action_id, block.operation_no))
         data = {
             "block_id": block.block_id, "degree": block.degree, "item_ids": list(block.item_ids), "reason": block.reason,
-            "strictest": strictest(degrees[block.customer_id]), "action_id": block.action_id,
+            "strictest": strictest(degrees[block.customer_id]), "action_id": block.action_id, "renews_id": block.renews_id,
         }  # fmt: skip
         placed.events.append(NewEvent("account.blocked", "account_block", block.block_id, block.customer_id, data))
     return placed

@@ -145,7 +145,7 @@ async def _do(session: Session, clock: Clock, scene: Scene, bulk: Bulk, chosen: 
         await bulk_store.let_go(session, tenant_id, ids, scene.actor, clock.now(), on=scene.today if bulk.act == "run_now" else None)
         await due_work.ring(session, tenant_id, "action")
     elif bulk.act == "skip":
-        await bulk_store.skip_many(session, tenant_id, ids, scene.today)
+        await action_store.skip_progress(session, tenant_id, ids, scene.today)
         await carrying.cancel(session, clock, scene, chosen, "skipped")
         data = {"reason": bulk.reason}
     elif bulk.act == "reschedule" and bulk.scheduled_on is not None:

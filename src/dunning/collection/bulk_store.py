@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from dunning.kit.database import ReadSession, Session
-from dunning.kit.ids import ActionId, TenantId
+from dunning.kit.ids import ActionId, LedgerId, TenantId
 
 
 async def let_go(session: Session, tenant_id: TenantId, action_ids: Sequence[ActionId], actor: str, at: dt.datetime, *, on: dt.date | None) -> None:
@@ -58,27 +58,21 @@ async def under_way(session: ReadSession, tenant_id: TenantId, action_ids: Colle
     return {ActionId(row["action_id"]) for row in rows}
 
 
-async def skip_many(session: Session, tenant_id: TenantId, action_ids: Sequence[ActionId], on: dt.date) -> None:
-    """Let the items of some actions pass over their steps, because a person said so."""
-    await session.execute(
-        """update item_progress set state = 'skipped', reason = coalesce(reason, 'by_hand'), completed_on = $3, counted_from_on = null
-            where tenant_id = $1 and action_id = any ($2::uuid[]) and state = 'pending'""",
-        tenant_id,
-        list(action_ids),
-        on,
-    )
-
-
-async def due_scheduled(session: ReadSession, tenant_id: TenantId, now: dt.datetime, limit: int) -> list[ActionId]:
-    """Return scheduled actions whose day has come in their ledger's zone, while the tenant may send; `now` is the tenant's time."""
+async def due_scheduled(
+    session: ReadSession, tenant_id: TenantId, ledger_id: LedgerId | None, now: dt.datetime, after: ActionId | None, limit: int
+) -> list[ActionId]:
+    """Return scheduled actions past one, in id order, whose day has come in their ledger's zone, while the tenant may send; `now` is the tenant's time."""
     rows = await session.rows(
         """select a.action_id from action a
              join ledger l on l.tenant_id = $1 and l.ledger_id = a.ledger_id
              join tenant t on t.tenant_id = $1 and t.sending_enabled and t.stopped_at is null
             where a.tenant_id = $1 and a.state = 'scheduled' and a.scheduled_on <= ($2::timestamptz at time zone l.time_zone)::date
-            order by a.action_id limit $3""",
+              and ($3::uuid is null or a.action_id > $3) and ($5::uuid is null or a.ledger_id = $5)
+            order by a.action_id limit $4""",
         tenant_id,
         now,
+        after,
         limit,
+        ledger_id,
     )
     return [ActionId(row["action_id"]) for row in rows]

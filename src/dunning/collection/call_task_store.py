@@ -33,18 +33,19 @@ class NewCalls:
 async def candidates(session: ReadSession, tenant_id: TenantId, customer_ids: Sequence[UUID]) -> list[asyncpg.Record]:
     """Return those of some customers that exist, with the call that waits for them already, and whether they owe anything."""
     return await session.rows(
-        f"""select c.customer_id, c.ledger_id, l.time_zone,
-                   (select a.action_id from action a where a.tenant_id = $1 and a.customer_id = c.customer_id and a.state = 'waiting' and a.task_kind = 'call'
-                     order by a.scheduled_on, a.action_id limit 1) as waiting_id,
+        f"""select c.customer_id, c.ledger_id, l.time_zone, w.action_id as waiting_id,
                    exists (select 1 from item i where i.tenant_id = $1 and i.customer_id = c.customer_id and {_OPEN_DEBT}) as owes
               from customer c join ledger l on l.tenant_id = $1 and l.ledger_id = c.ledger_id
+              left join (select distinct on (a.customer_id) a.customer_id, a.action_id from action a
+                          where a.tenant_id = $1 and a.customer_id = any ($2::uuid[]) and a.state = 'waiting' and a.task_kind = 'call'
+                          order by a.customer_id, a.scheduled_on, a.action_id) w on w.customer_id = c.customer_id
              where c.tenant_id = $1 and c.customer_id = any ($2::uuid[])""",
         tenant_id,
         list(customer_ids),
     )
 
 
-async def insert_calls(session: Session, tenant_id: TenantId, new: NewCalls) -> int:
+async def insert_calls(session: Session, tenant_id: TenantId, new: NewCalls, *, actor: str) -> int:
     """Insert waiting calls beside the scenario over all open debts of each customer, for its lead collector where nobody is named; return how many."""
     made: int = await session.value(
         f"""with chosen as (
@@ -60,9 +61,9 @@ async def insert_calls(session: Session, tenant_id: TenantId, new: NewCalls) -> 
                 from (select action_id, currency, sum(open_minor)::int8 as minor from owed group by 1, 2) x group by action_id
             ), made as (
               insert into action (tenant_id, action_id, ledger_id, customer_id, origin, step_name, title, kind, mode, content, local_date, scheduled_on, state,
-                                  task_kind, task_text, totals, person_id, afterwards)
+                                  task_kind, task_text, totals, person_id, afterwards, created_by)
               select $1, k.action_id, k.ledger_id, k.customer_id, 'ad_hoc', $5, $5, 'task', 'manual', $7, k.local_date, k.scheduled_on, 'waiting',
-                     'call', $6, t.totals, k.person_id, 'resume'
+                     'call', $6, t.totals, k.person_id, 'resume', $10
                 from chosen k join totals t on t.action_id = k.action_id returning 1
             ), tied as (
               insert into action_item (tenant_id, action_id, customer_id, item_id, episode, open_minor, state)
@@ -70,5 +71,6 @@ async def insert_calls(session: Session, tenant_id: TenantId, new: NewCalls) -> 
             )
             select count(*)::int from made""",
         tenant_id, list(new.action_ids), list(new.customer_ids), list(new.days), new.title, new.text, new.content, new.person_id, list(new.scheduled),
+        actor,
     )  # fmt: skip
     return made

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
-from dunning.collection import activity_store, call_task_store, specific_store
+import asyncpg
+
+from dunning.collection import activity_store, call_task_store, contact_budget, specific_store
 from dunning.collection.call_task_store import NewCalls
 from dunning.collection.calls import CALL
+from dunning.collection.contact_budget import ContactBudgetSpent
 from dunning.collection.specific import FARTHEST_DAYS, ItemNotOpen
 from dunning.collection.specific_rules import AD_HOC, Content
 from dunning.events import service as events
@@ -18,7 +21,8 @@ from dunning.events.service import NewEvent
 from dunning.kit.clock import Clock, local_date
 from dunning.kit.database import Session
 from dunning.kit.errors import Malformed, NotFound
-from dunning.kit.ids import CustomerId, PersonId, TenantId, new_id
+from dunning.kit.ids import CustomerId, LedgerId, PersonId, TenantId, new_id
+from dunning.ledger import ledgers
 from dunning.ledger.customer_state import lock_customers
 
 AT_ONCE = 1_000
@@ -30,7 +34,10 @@ Outcome = Literal["created", "ready", "exists", "refused", "unknown"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calls:
-    """Whom to call: customers, or those of some activities; when (None: today), who does it (None: the lead collector), and what about."""
+    """Whom to call: customers, or those of some activities; when (None: today), who does it (None: the lead collector), and what about.
+
+    With `beyond_budget` the contact budget keeps nobody from being called.
+    """
 
     customer_ids: Sequence[UUID] = ()
     activity_ids: Sequence[UUID] = ()
@@ -39,6 +46,7 @@ class Calls:
     title: str = TITLE
     text: str | None = None
     dry_run: bool = False
+    beyond_budget: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,30 +64,33 @@ class Result:
 async def create_call_tasks(session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, calls: Calls) -> list[Result]:
     """Put customers on the phone list, each once, and return what became of each; one that cannot be called for never stops the others.
 
-    A call covers all open debts and stands beside the scenario. A customer whose call waits already keeps that one, so a second call adds nothing.
+    A call covers all open debts and stands beside the scenario. A customer whose call waits already keeps that one, so a second call adds nothing; one
+    whose contact budget is spent on the day is refused, with the rule and the day that is free.
     Raises `NotFound` for an unknown person, `Malformed` for a day out of range.
     """
     if calls.person_id is not None and not await specific_store.is_active_person(session, tenant_id, calls.person_id):
         noun = "active person"
         raise NotFound(noun)
     owners = await activity_store.customers_of(session, tenant_id, calls.activity_ids) if calls.activity_ids else {}
-    chosen = list(dict.fromkeys([*calls.customer_ids, *(owners[one] for one in calls.activity_ids if one in owners)]))
+    chosen = [CustomerId(one) for one in dict.fromkeys([*calls.customer_ids, *(owners[one] for one in calls.activity_ids if one in owners)])]
     if not calls.dry_run:
-        await lock_customers(session, tenant_id, [CustomerId(one) for one in chosen])
-    known = {row["customer_id"]: row for row in await call_task_store.candidates(session, tenant_id, chosen)}
+        await lock_customers(session, tenant_id, chosen)
+    known = {CustomerId(row["customer_id"]): row for row in await call_task_store.candidates(session, tenant_id, chosen)}
     now = clock.now()
     days = {one: local_date(now, row["time_zone"]) for one, row in known.items()}
     _check(calls.scheduled_on, days.values() or [now.date()])
     free = [one for one, row in known.items() if row["waiting_id"] is None and row["owes"]]
+    spent = await _spent(session, tenant_id, calls, {one: (known[one], days[one]) for one in free})
+    free = [one for one in free if one not in spent]
     ids = dict.fromkeys(free) if calls.dry_run else {one: new_id() for one in free}
     if free and not calls.dry_run:
         text = calls.text or calls.title
-        content = Content(kind="task", task_kind=CALL, task_text=text).stored()
+        content = Content(kind="task", task_kind=CALL, task_text=text, beyond_budget=calls.beyond_budget).stored()
         new = NewCalls(
             action_ids=[one for one in ids.values() if one is not None], customer_ids=free, days=[days[one] for one in free],
             scheduled=[calls.scheduled_on or days[one] for one in free], title=calls.title, text=text, content=content, person_id=calls.person_id,
         )  # fmt: skip
-        await call_task_store.insert_calls(session, tenant_id, new)
+        await call_task_store.insert_calls(session, tenant_id, new, actor=actor)
         made = [
             NewEvent("action.created", "action", action_id, CustomerId(one), {"origin": AD_HOC, "kind": "task", "mode": "manual", "task_kind": CALL})
             for one, action_id in ids.items()
@@ -89,10 +100,30 @@ async def create_call_tasks(session: Session, clock: Clock, *, tenant_id: Tenant
     lost = [Result(None, one, "unknown", None, NotFound.code, _UNKNOWN) for one in calls.activity_ids if one not in owners]
     outcome: Outcome = "ready" if calls.dry_run else "created"
     results = [
-        Result(one, None, outcome, ids[one]) if one in ids else _refused(one, known[one]["waiting_id"] if one in known else None, one in known)
+        Result(one, None, outcome, ids[one])
+        if one in ids
+        else Result(one, None, "refused", None, spent[one].code, spent[one].detail)
+        if one in spent
+        else _refused(one, known[one]["waiting_id"] if one in known else None, one in known)
         for one in chosen
     ]
     return results + lost
+
+
+async def _spent(
+    session: Session, tenant_id: TenantId, calls: Calls, free: Mapping[CustomerId, tuple[asyncpg.Record, dt.date]]
+) -> dict[CustomerId, ContactBudgetSpent]:
+    """Return the customers whom a call on its day would bring above the contact budget of their ledger; one statement a ledger with a budget."""
+    found: dict[CustomerId, ContactBudgetSpent] = {}
+    if calls.beyond_budget:
+        return found
+    by_ledger: dict[tuple[UUID, dt.date], list[CustomerId]] = {}
+    for one, (row, today) in free.items():
+        by_ledger.setdefault((row["ledger_id"], calls.scheduled_on or today), []).append(one)
+    for (ledger_id, on), customer_ids in by_ledger.items():
+        ledger = await ledgers.ledger_of(session, tenant_id=tenant_id, ledger_id=LedgerId(ledger_id))
+        found |= await contact_budget.spent(session, tenant_id, ledger, customer_ids, on)
+    return found
 
 
 _UNKNOWN = "No such customer or activity. Check the id, and that it belongs to this tenant."

@@ -12,6 +12,7 @@ import asyncpg
 
 from dunning.collection import actions, activities, disputes, promises, specific, specific_store
 from dunning.collection.activities import Done
+from dunning.collection.activity_store import NOT_REACHED, SPOKEN_KINDS
 from dunning.collection.despatch import Outbound
 from dunning.collection.disputes import Contested
 from dunning.collection.promises import Promised
@@ -87,7 +88,7 @@ async def record_call_outcome(
         )
     customer_id = CustomerId(seen["customer_id"])
     again = agreed if ends else replace(agreed, call_back_on=None)
-    made = await _agree(session, clock, tenant_id, actor, customer_id, again, outbound)
+    made = await _agree(session, clock, tenant_id, actor, customer_id, again, outbound, reached=_reached(done))
     told = replace(done, kind="call", action_id=action_id, data=_data(done, agreed, made))
     activity = await activities.record_activity(session, clock, tenant_id=tenant_id, actor=actor, customer_id=customer_id, done=told)
     return Recorded(activity, await actions.action_of(session, tenant_id=tenant_id, action_id=action_id), made.get("promise"), made.get("dispute"))
@@ -105,14 +106,18 @@ async def record_contact(
             await activities.record_activity(session, clock, tenant_id=tenant_id, actor=actor, customer_id=customer_id, done=done), None, None, None
         )
     await lock_customers(session, tenant_id, [customer_id])
-    made = await _agree(session, clock, tenant_id, actor, customer_id, agreed, outbound)
+    made = await _agree(session, clock, tenant_id, actor, customer_id, agreed, outbound, reached=_reached(done))
     told = replace(done, data=_data(done, agreed, made))
     activity = await activities.record_activity(session, clock, tenant_id=tenant_id, actor=actor, customer_id=customer_id, done=told)
     return Recorded(activity, made.get("action"), made.get("promise"), made.get("dispute"))
 
 
+def _reached(done: Done) -> bool:
+    return done.kind in SPOKEN_KINDS and done.outcome not in NOT_REACHED
+
+
 async def _agree(
-    session: Session, clock: Clock, tenant_id: TenantId, actor: str, customer_id: CustomerId, agreed: Agreed, outbound: Outbound
+    session: Session, clock: Clock, tenant_id: TenantId, actor: str, customer_id: CustomerId, agreed: Agreed, outbound: Outbound, *, reached: bool
 ) -> dict[str, asyncpg.Record]:
     """Make what was agreed: the dispute before the promise, so that none of its items is promised; the next call last."""
     made: dict[str, asyncpg.Record] = {}
@@ -123,7 +128,10 @@ async def _agree(
         made["promise"] = await promises.record_promise(session, clock, tenant_id=tenant_id, actor=actor, promised=agreed.promise, outbound=outbound)
     if agreed.call_back_on is not None:
         content = Content(kind="task", task_kind=CALL, task_text=CALL_BACK_TEXT)
-        new = NewSpecific(title="Call back", content=content, origin=AD_HOC, scheduled_on=agreed.call_back_on)
+        # What was done is written down in any case. A call that the customer agreed to is within any budget, another one waits on its list.
+        new = NewSpecific(
+            title="Call back", content=content, origin=AD_HOC, scheduled_on=agreed.call_back_on, beyond_budget=reached, refusable=False
+        )  # fmt: skip
         made["action"] = await specific.create(
             session, clock, tenant_id=tenant_id, actor=actor, customer_id=customer_id,
             item_ids=await specific_store.open_item_ids(session, tenant_id, customer_id), new=new, outbound=outbound,

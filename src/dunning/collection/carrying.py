@@ -1,17 +1,35 @@
-"""Carrying out, completing and ending single actions, with everything that hangs on them."""
+"""Carrying out, completing and ending actions, with everything that hangs on them."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 
-from dunning.collection import action_store, claims, composition, despatch, endings, execute, last_look, operations, specific_store
-from dunning.collection.despatch import Going, Scene
-from dunning.collection.operations import Effects
+from dunning.collection import (
+    acceptance_store,
+    action_store,
+    claims,
+    composition,
+    despatch,
+    endings,
+    execute,
+    last_look,
+    operation_store,
+    operations,
+    specific_store,
+)
+from dunning.collection.acceptance_store import Completion
+from dunning.collection.action_store import Stood
+from dunning.collection.contact_budget import CONTACT_BUDGET
+from dunning.collection.despatch import Despatch, Going, Scene, Standing
+from dunning.collection.last_look import Look
+from dunning.collection.operations import Ahead
+from dunning.collection.rules import one_a_customer
 from dunning.events import service as events
 from dunning.events.service import NewEvent
 from dunning.evidence.links import revoke_links_of_claims
@@ -25,62 +43,143 @@ from dunning.messages.rules import Event
 from dunning.messages.store import Change
 from dunning.scenarios.steps import OperationWhen, StepKind
 
+_NONE: Mapping[ActionId, ClaimId] = MappingProxyType({})
 _HOW: dict[str, endings.How] = {"rejected": "rejected", "superseded": "superseded"}
 
+OPERATION_NOT_NEEDED = "operation_not_needed"
+"""Why the task of an operation ends that is about nothing any more, or whose action has ended."""
 OFFICE_DAYS = 30
 """Closed days in a row that are looked through when a completion was put off by them."""
 
 
-async def carry_out(session: Session, clock: Clock, scene: Scene, action: asyncpg.Record, *, replaces_id: ClaimId | None = None) -> None:
-    """Carry out an action whose items are waiting for it, on facts as they are now.
+async def carry_out(session: Session, clock: Clock, scene: Scene, action: asyncpg.Record) -> None:
+    """Carry out one action, as `carry_out_all` does."""
+    await carry_out_all(session, clock, scene, [action])
 
-    Rows that are settled, held or covered by now drop out and are free again; where none is left the action is cancelled with the cause. The
-    caller has locked the customer's state row and the action.
+
+async def carry_out_all(
+    session: Session, clock: Clock, scene: Scene, actions: Sequence[asyncpg.Record], *, replaced: Mapping[ActionId, ClaimId] = _NONE
+) -> None:
+    """Carry out actions of one ledger whose items are waiting for them, on facts as they are now.
+
+    Rows that are settled, kept back or covered by now drop out and are free again; where none is left the action is cancelled with the cause. One whose
+    notice waits for an operation stands waiting, and is carried out once that is recorded. The number of statements does not grow with the customers;
+    several actions of one customer are carried out one after the other, each on what the one before has left. `replaced` names the claims whose place
+    the new ones take. The caller has locked the customers' state rows and the actions.
     """
-    action_id, customer_id = ActionId(action["action_id"]), CustomerId(action["customer_id"])
-    seen = await last_look.look(session, scene, action)
-    composed = seen.composed
-    if composed.action is None:
-        await cancel(session, clock, scene, [action], composition.cause_of(composed.dropped))
+    for turn in one_a_customer(actions):
+        await _carry_out(session, clock, scene, turn, replaced)
+
+
+async def _carry_out(session: Session, clock: Clock, scene: Scene, actions: Sequence[asyncpg.Record], replaced: Mapping[ActionId, ClaimId]) -> None:
+    by_id = {ActionId(action["action_id"]): action for action in actions}
+    looks = await last_look.look(session, scene, actions)
+    await _drop(session, clock, scene, by_id, looks)
+    goings = [
+        Going(
+            action_id, CustomerId(by_id[action_id]["customer_id"]), seen.composed.action, seen.composed.info_net_minor, seen.published, seen.facts_version + 1,
+            content_mode=by_id[action_id]["content_mode"], replaces_id=replaced.get(action_id), own=seen.own,
+        )
+        for action_id, seen in looks.items() if seen.composed.action is not None
+    ]  # fmt: skip
+    may_have_begun = {g.action_id for g in goings if operations.has_operations(g) or by_id[g.action_id]["counts_as_step"] is not None}
+    ahead, happened = await operations.look_ahead(session, clock, scene, goings, may_have_begun)
+    made = await despatch.prepare(session, clock, scene, [going for going in goings if going.action_id not in ahead.waiting])
+    made.standings |= dict.fromkeys(ahead.waiting, operations.WAITING)
+    over = {action_id: composition.cause_of(seen.composed.dropped) for action_id, seen in looks.items() if seen.composed.action is None}
+    put_off = {action_id: standing.put_off_to for action_id, standing in made.standings.items() if standing.put_off_to is not None}
+    passed = {
+        action_id: standing.reason or "cancelled"
+        for action_id, standing in made.standings.items() if standing.state == "cancelled" and action_id not in put_off
+    }  # fmt: skip
+    await _put_off(session, clock, scene, [by_id[action_id] for action_id in put_off], put_off)
+    for reason in sorted(set(passed.values())):
+        await action_store.skip_progress(session, scene.tenant_id, _of(passed, reason), scene.today, reason=reason)
+    await _go(session, clock, scene, [going for going in goings if going.action_id not in passed | put_off], made, ahead, happened)
+    ended = over | passed
+    for reason in sorted(set(ended.values())):
+        await cancel(session, clock, scene, [by_id[action_id] for action_id in _of(ended, reason)], reason)
+
+
+async def _put_off(session: Session, clock: Clock, scene: Scene, actions: Sequence[asyncpg.Record], days: Mapping[ActionId, dt.date]) -> None:
+    """Let actions wait for a day on which one of those whom they tell may be told; they go out by themselves then."""
+    if not actions:
         return
-    if composed.dropped:
-        gone = [UUID(str(drop.item_id)) for drop in composed.dropped]
-        await action_store.void_progress(session, scene.tenant_id, [action_id], "dropped_out", item_ids=gone)
-        if action["origin"] != "scenario":
-            await specific_store.drop_items(session, scene.tenant_id, action_id, gone, [drop.reason for drop in composed.dropped])
-    going = Going(
-        action_id, customer_id, composed.action, composed.info_net_minor, seen.published, seen.facts_version + 1,
-        content_mode=action["content_mode"], replaces_id=replaces_id, own=seen.own,
-    )  # fmt: skip
-    made = await despatch.prepare(session, clock, scene, [going])
-    standing = made.standings[action_id]
-    if standing.state == "cancelled":
-        await action_store.skip_progress(session, scene.tenant_id, action_id, scene.today, reason=standing.reason or "cancelled")
-        await cancel(session, clock, scene, [action], standing.reason or "cancelled")
+    await action_store.put_off(session, scene.tenant_id, days, CONTACT_BUDGET)
+    told = [
+        NewEvent(
+            "action.rescheduled", "action", ActionId(one["action_id"]), CustomerId(one["customer_id"]),
+            {"from_on": one["scheduled_on"], "to_on": days[ActionId(one["action_id"])], "reason": CONTACT_BUDGET},
+        )
+        for one in actions
+    ]  # fmt: skip
+    await events.record_many(session, clock, tenant_id=scene.tenant_id, actor=scene.actor, events=told)
+    await facts_changed(session, scene.tenant_id, sorted({CustomerId(one["customer_id"]) for one in actions}, key=lambda c: c.bytes), scene.today)
+
+
+def _of(reasons: Mapping[ActionId, str], reason: str) -> list[ActionId]:
+    return [action_id for action_id, why in reasons.items() if why == reason]
+
+
+async def _drop(session: Session, clock: Clock, scene: Scene, by_id: Mapping[ActionId, asyncpg.Record], looks: Mapping[ActionId, Look]) -> None:
+    """Free the rows that drop out of actions of which others are left."""
+    dropped = [
+        (action_id, UUID(str(drop.item_id)), drop.reason)
+        for action_id, seen in looks.items() if seen.composed.action is not None
+        for drop in seen.composed.dropped
+    ]  # fmt: skip
+    if dropped:
+        action_ids, item_ids, _ = zip(*dropped, strict=True)
+        await action_store.void_progress(session, scene.tenant_id, list(set(action_ids)), "dropped_out", item_ids=item_ids)
+        await narrow(session, clock, scene, dropped)
+        await specific_store.drop_items(session, scene.tenant_id, [one for one in dropped if by_id[one[0]]["origin"] != "scenario"])
+
+
+async def narrow(session: Session, clock: Clock, scene: Scene, dropped: Sequence[tuple[ActionId, UUID, str]]) -> None:
+    """Keep items that have left actions, each with why, out of what those still have to do; a task that is about none of them any more ends."""
+    over = await operation_store.narrow_operations(session, scene.tenant_id, dropped)
+    await cancel(session, clock, scene, over, OPERATION_NOT_NEEDED)
+
+
+async def _go(
+    session: Session, clock: Clock, scene: Scene, goings: Sequence[Going], made: Despatch, ahead: Ahead, happened: Sequence[NewEvent]
+) -> None:
+    """Write what actions tell and do, and how they stand."""
+    if not goings:
         return
-    effects = Effects()
-    operations.begin(
-        effects, action_id=action_id, customer_id=customer_id, action=composed.action, published=seen.published,
-        moments=operations.moments_of(standing.state), today=scene.today, actor=scene.actor,
-    )  # fmt: skip
+    tenant_id, ledger_id = scene.tenant_id, scene.ledger.ledger_id
+    customers = {going.action_id: going.customer_id for going in goings}
+    effects = execute.begin(scene, goings, made.standings, ahead)
+    effects.events += happened
+    begun = {action_id: customer_id for action_id, customer_id in customers.items() if action_id in ahead.begun and action_id not in ahead.waiting}
     await execute.write_despatch(session, clock, scene, made, effects)
-    await action_store.stand(
-        session, scene.tenant_id, action_id, standing.state, reason=standing.reason, task_kind=standing.task_kind, task_text=standing.task_text,
-        deadline_on=standing.deadline_on, content_mode=standing.content_mode, executed_at=clock.now(),
-        completed_on=scene.today if standing.state == "completed" else None, totals=[list(total) for total in composed.action.totals],
+    standings = [(going, made.standings[going.action_id]) for going in goings]
+    await action_store.stand_all(session, tenant_id, [_stood(going, standing, clock) for going, standing in standings])
+    done = [Completion(going.action_id, ledger_id, scene.today, None, keeps=True, reminds=False) for going, one in standings if one.state == "completed"]
+    if done:
+        await acceptance_store.complete(session, tenant_id, done, told_at=None)
+    told = effects.events
+    if begun:
+        told += await operations.reach(
+            session, clock, tenant_id=tenant_id, ledger_id=ledger_id, customers=begun, moments={OperationWhen.BEFORE_NOTICE, OperationWhen.EXECUTED},
+            today=scene.today, actor=scene.actor,
+        )  # fmt: skip
+    await events.record_many(session, clock, tenant_id=tenant_id, actor=scene.actor, events=told)
+    await facts_changed(session, tenant_id, sorted(customers.values(), key=lambda c: c.bytes), scene.today)
+
+
+def _stood(going: Going, standing: Standing, clock: Clock) -> Stood:
+    return Stood(
+        going.action_id, standing.state, standing.reason, standing.task_kind, standing.task_text, standing.deadline_on, standing.content_mode,
+        executed_at=None if standing is operations.WAITING else clock.now(), totals=[list(total) for total in going.action.totals],
     )  # fmt: skip
-    if standing.state == "completed":
-        await action_store.complete_progress(session, scene.tenant_id, scene.ledger.ledger_id, action_id, scene.today, None, keep_counted=True, reminds=False)
-    told = NewEvent("action.executed", "action", action_id, customer_id, {"state": standing.state, "reason": standing.reason})
-    await events.record_many(session, clock, tenant_id=scene.tenant_id, actor=scene.actor, events=[told, *effects.events])
-    await facts_changed(session, scene.tenant_id, [customer_id], scene.today)
 
 
 async def carry_out_again(session: Session, clock: Clock, scene: Scene, action: asyncpg.Record) -> None:
     """Take back what an action was about to tell and tell what is true now: its claim is void, and a new one takes its place."""
     action_id = ActionId(action["action_id"])
     voided = await take_back(session, clock, scene, [action_id], "amounts_changed")
-    await carry_out(session, clock, scene, action, replaces_id=voided[0] if voided else None)
+    await carry_out_all(session, clock, scene, [action], replaced={action_id: voided[0]} if voided else _NONE)
 
 
 async def take_back(session: Session, clock: Clock, scene: Scene, action_ids: Sequence[ActionId], reason: str) -> list[ClaimId]:
@@ -122,13 +221,14 @@ async def cancel(session: Session, clock: Clock, scene: Scene, actions: Sequence
         return
     await take_back(session, clock, scene, ids, reason)
     await action_store.void_progress(session, scene.tenant_id, ids, reason)
-    await action_store.drop_operations(session, scene.tenant_id, ids)
+    tasks = await operation_store.drop_operations(session, scene.tenant_id, ids)
     await action_store.end_actions(session, scene.tenant_id, ids, state, reason)
     await endings.close(session, clock, scene, actions, _HOW.get(state, "cancelled"))
     kind = f"action.{state}"
     told = [NewEvent(kind, "action", ActionId(a["action_id"]), CustomerId(a["customer_id"]), {"reason": reason}) for a in actions]
     await events.record_many(session, clock, tenant_id=scene.tenant_id, actor=scene.actor, events=told)
     await facts_changed(session, scene.tenant_id, sorted({CustomerId(a["customer_id"]) for a in actions}, key=lambda c: c.bytes), scene.today)
+    await cancel(session, clock, scene, tasks, OPERATION_NOT_NEEDED)
 
 
 async def complete(
@@ -145,18 +245,16 @@ async def complete(
 ) -> None:
     """Complete an action on a day: its rows reach their steps, its claim counts as told where it was, its operations of that moment are carried out."""
     tenant_id, action_id, customer_id = scene.tenant_id, ActionId(action["action_id"]), CustomerId(action["customer_id"])
-    counted_from, keep = counted(action["scheduled_on"], on, country, subdivision)
-    done = await action_store.complete(
-        session, tenant_id, scene.ledger.ledger_id, action_id, on, counted_from, keep_counted=keep, reminds=action["kind"] == StepKind.NOTICE,
-        told_at=clock.now() if told else None,
-    )  # fmt: skip
+    counted_from_on, keeps = counted(action["scheduled_on"], on, country, subdivision)
+    completion = Completion(action_id, scene.ledger.ledger_id, on, counted_from_on, keeps, reminds=action["kind"] == StepKind.NOTICE)
+    claims_told = await acceptance_store.complete(session, tenant_id, [completion], told_at=clock.now() if told else None)
     made = [NewEvent("action.completed", "action", action_id, customer_id, {"completed_on": on, **note})]
-    made += [NewEvent("claim.told", "claim", claim_id, customer_id, {"action_id": action_id}) for claim_id in done.told]
-    if done.operations_wait:
-        made += await operations.reach(
-            session, clock, tenant_id=tenant_id, ledger_id=scene.ledger.ledger_id, customer_id=customer_id, action_id=action_id,
-            moment=OperationWhen.COMPLETED, today=scene.today, actor=scene.actor,
-        )  # fmt: skip
+    made += [NewEvent("claim.told", "claim", claim_id, customer_id, {"action_id": action_id}) for _, claim_id in claims_told]
+    # A task of one's own is carried out by being done: what was to be done with that moment comes with it.
+    made += await operations.reach(
+        session, clock, tenant_id=tenant_id, ledger_id=scene.ledger.ledger_id, customers={action_id: customer_id},
+        moments={OperationWhen.EXECUTED, OperationWhen.COMPLETED}, today=scene.today, actor=scene.actor,
+    )  # fmt: skip
     await events.record_many(session, clock, tenant_id=tenant_id, actor=scene.actor, events=made)
     await endings.close(session, clock, scene, [action], "completed")
     await facts_changed(session, tenant_id, [customer_id], scene.today)

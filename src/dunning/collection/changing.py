@@ -113,18 +113,29 @@ async def _content(session: Session, clock: Clock, scene: Scene, action: asyncpg
     if strange:
         msg = f"{strange[0]}: this action takes {', '.join(sorted(taken)) or 'no such change'}."
         raise Malformed(msg, [{"field": name, "message": f"expected one of {', '.join(sorted(taken))}"} for name in strange])
-    base = action["content"]
-    if base is None:
-        step = (await published_of(session, scene, action)).steps[action["step_code"]]
-        base = patterns.content_of(step)
-        base |= {"template_id": None, "template_version": None}
+    base, own = action["content"], None
+    if action["origin"] == "scenario":
+        own = await _content_of_step(session, scene, action)
+        base = base or own
+        written = {name: own.get(name) if value is None else value for name, value in written.items()}
+    if "template" in written:
+        base = {**base, "template_id": None, "template_version": None}
     content = Content.read({**base, **written})
-    if _REFREEZE & set(written):
-        content = await own_words.checked(session, clock, scene, CustomerId(action["customer_id"]), content)
-    values: dict[str, Any] = {"content": content.stored()}
+    if own is not None and content == Content.read(own):
+        values: dict[str, Any] = {"content": None}
+    else:
+        if _REFREEZE & set(written):
+            content = await own_words.checked(session, clock, scene, CustomerId(action["customer_id"]), content)
+        values = {"content": content.stored()}
     if action["kind"] == StepKind.TASK:
         values |= {"task_kind": content.task_kind, "task_text": content.task_text}
     return values
+
+
+async def _content_of_step(session: Session, scene: Scene, action: asyncpg.Record) -> dict[str, Any]:
+    """Return what the step of a scenario's action says, which its own changes stand over; its template is the one frozen with the version."""
+    step = (await published_of(session, scene, action)).steps[action["step_code"]]
+    return {**patterns.content_of(step), "template_id": None, "template_version": None}
 
 
 def _told(values: Mapping[str, Any] | asyncpg.Record, changed: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
 
+from dunning.evidence.visits import ClaimFace
 from dunning.kit.database import ReadSession, Session
 from dunning.kit.errors import Conflict, NotFound
 from dunning.kit.ids import ActionId, ClaimId, CustomerId, LedgerId, TenantId
 from dunning.messages.ports import ClaimRow
-from dunning.messages.test_messages import ToldBy
+from dunning.messages.template_tests import ToldBy
 
 
 class NothingTold(Conflict):
@@ -71,6 +72,17 @@ async def claim_data(session: ReadSession, tenant_id: TenantId, claim_ids: Seque
         "select claim_id, data, revision, state from claim where tenant_id = $1 and claim_id = any ($2::uuid[])", tenant_id, list(claim_ids)
     )
     return {ClaimId(row["claim_id"]): ClaimRow(row["data"], row["revision"], row["state"]) for row in rows}
+
+
+async def claim_faces(session: ReadSession, tenant_id: TenantId, claim_ids: Collection[ClaimId]) -> dict[ClaimId, ClaimFace]:
+    """Return the state of claims and the numbers of the documents they show, by id; unknown ids are left out."""
+    rows = await session.rows(
+        """select claim_id, state, jsonb_path_query_array(data, '$.blocks[*].rows[*].number') as numbers
+             from claim where tenant_id = $1 and claim_id = any ($2::uuid[])""",
+        tenant_id,
+        list(claim_ids),
+    )
+    return {ClaimId(row["claim_id"]): ClaimFace(row["state"], row["numbers"]) for row in rows}
 
 
 async def told_by(session: ReadSession, tenant_id: TenantId, action_id: ActionId) -> ToldBy:

@@ -134,10 +134,19 @@ def _beside(
 
 
 def may_be_shown(item: Item, today: Day) -> bool:
-    """Tell whether an item may stand beside the candidate rows: not held, promised, excluded, collected by debit or in a specific action."""
-    held = item.held and (item.held_until is None or item.held_until >= today)
-    promised = item.promise_until is not None and item.promise_until >= today
-    return not (held or promised or item.excluded or item.automatic_collection or item.specific_action)
+    """Tell whether an item may stand beside the candidate rows of a scenario: nothing keeps it back, and no direct debit collects it."""
+    return not item.automatic_collection and kept_back(item, today) is None
+
+
+def kept_back(item: Item, today: Day) -> str | None:
+    """Return what keeps an item from being told to its customer, by a scenario or otherwise; None: nothing does."""
+    if item.held and (item.held_until is None or item.held_until >= today):
+        return "held"
+    if item.excluded:
+        return "excluded_status"
+    if item.promise_until is not None and item.promise_until >= today:
+        return "promised"
+    return "specific_action" if item.specific_action else None
 
 
 def _reason_to_drop(item: Item, choice: Choice, amount_minor: int, today: Day) -> str | None:
@@ -145,9 +154,9 @@ def _reason_to_drop(item: Item, choice: Choice, amount_minor: int, today: Day) -
         return "reopened"
     if item.scenario_id is None:
         return "policy_never"
-    if not may_be_shown(item, today):
-        return "automatic_collection" if item.automatic_collection else "held"
-    return None if amount_minor > 0 else "covered_by_credit"
+    if item.automatic_collection:
+        return "automatic_collection"
+    return kept_back(item, today) or (None if amount_minor > 0 else "covered_by_credit")
 
 
 def choices_of(action: Action) -> list[Choice]:

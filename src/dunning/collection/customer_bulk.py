@@ -1,44 +1,55 @@
-"""The same done to many customers at once, with a result for each: one for whom it cannot be done never stops the others."""
+"""The same done to many customers at once, with a result for each: one for whom it cannot be done never stops the others.
+
+An act takes the same number of statements for one customer as for five thousand, and one transaction. What it sends is made then, and carried out by
+the worker batch by batch, so that no customer is locked for longer than the making of rows takes.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 from uuid import UUID
 
 import asyncpg
 
-from dunning.collection import assignments, call_tasks, customer_messages, explorer, explorer_store, specific, specific_store
+from dunning.collection import assignments, call_tasks, customer_bulk_store, customer_messages, explorer, explorer_store, scenes, specific_for_many
 from dunning.collection.call_tasks import Calls
-from dunning.collection.despatch import Outbound
+from dunning.collection.despatch import Outbound, Scene
 from dunning.collection.explorer import Search
 from dunning.collection.explorer_store import CustomerFilter
-from dunning.collection.specific_rules import Content, NewSpecific
+from dunning.collection.specific_rules import AD_HOC, Content, NewSpecific
 from dunning.kit.clock import Clock
 from dunning.kit.database import ReadSession, Session
-from dunning.kit.errors import DunningError, NotFound
-from dunning.kit.ids import CustomerId, PersonId, TenantId
+from dunning.kit.errors import NotFound
+from dunning.kit.ids import CustomerId, LedgerId, PersonId, TenantId, new_id
 from dunning.ledger import holds
 from dunning.ledger.customer_state import lock_customers
+from dunning.tenancy import people
 
 Act = Literal["send_template", "create_action", "hold", "assign", "call_task"]
-Outcome = Literal["done", "ready", "exists", "refused", "unknown"]
+Outcome = Literal["done", "ready", "by_hand", "exists", "refused", "unknown"]
 
-AT_ONCE = 500
+AT_ONCE = 5_000
 SHOWN_FIRST = 20
 """How many of the customers that a filter finds a dry run shows."""
+_UNKNOWN = "No such customer. Check the id, and that it belongs to this tenant."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CustomerBulk:
-    """What is done to whom: customers named, or those that a search finds, at most `AT_ONCE`. Of the rest, what the act asks for."""
+    """What is done to whom: customers named, or those that a search finds past a place, at most `AT_ONCE`. Of the rest, what the act asks for.
+
+    A place is the search form of a name and the customer's id.
+    """
 
     act: Act
     customer_ids: Sequence[UUID] | None = None
     search: Search | None = None
+    after: tuple[str, UUID] | None = None
     content: Content | None = None
+    origin: str = AD_HOC
     new: NewSpecific | None = None
     calls: Calls | None = None
     person_id: PersonId | None = None
@@ -49,7 +60,10 @@ class CustomerBulk:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one customer."""
+    """What became of one customer.
+
+    `done`, in a dry run `ready`; `by_hand`: its action is made, but somebody has to tell it; `exists`: it has such a one; `refused`: nothing was done.
+    """
 
     customer_id: UUID
     outcome: Outcome
@@ -60,99 +74,134 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """What became of each, whether the filter finds more than fit one request, and in a dry run what the first of them look like."""
+    """What became of each, where to go on with the filter, what the actions that were made carry, and in a dry run what the first customers look like."""
 
     results: Sequence[Result]
-    more: bool
+    next_place: tuple[str, UUID] | None
+    bulk_id: UUID | None
     first: Sequence[asyncpg.Record]
 
 
 async def act_on_customers(session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, bulk: CustomerBulk, outbound: Outbound) -> Results:
-    """Do the same to many customers and return what became of each.
+    """Do the same to many customers and return what became of each, in the order given or by name.
 
-    All customers are locked first. Each one's part is undone by itself where it cannot be done. A dry run writes nothing: it tells who is unknown and
-    shows the first customers; what their items forbid is found when it is done. Raises `NotFound` and `Malformed` for the search.
+    All customers are locked first. A dry run locks and writes nothing and answers what the act would do as things stand. Raises `NotFound` and
+    `Malformed` for the search, and what is wrong for all alike: an unknown person, a day, a template, sending that is off.
     """
-    ids, more = await _chosen(session, clock, tenant_id, bulk)
-    known = set(await _known(session, clock, tenant_id, ids))
-    found = [one for one in ids if one in known]
-    lost = [
-        Result(one, "unknown", None, NotFound.code, "No such customer. Check the id, and that it belongs to this tenant.") for one in ids if one not in known
-    ]
-    if bulk.act == "call_task" and bulk.calls is not None:
-        done = await _call(session, clock, tenant_id, actor, replace(bulk.calls, customer_ids=found, dry_run=bulk.dry_run))
-    elif bulk.dry_run:
-        done = [Result(one, "ready") for one in found]
-    else:
-        await lock_customers(session, tenant_id, [CustomerId(one) for one in found])
-        done = [await _one(session, CustomerId(one), _deed(session, clock, tenant_id, actor, bulk, outbound)) for one in found]
+    if (person_id := bulk.person_id or (bulk.new.person_id if bulk.new else None)) is not None:
+        await people.active_ones(session, tenant_id=tenant_id, person_ids={person_id})
+    asked, next_place = await _chosen(session, clock, tenant_id, bulk)
+    known = await customer_bulk_store.ledgers_of(session, tenant_id, asked)
+    found = {CustomerId(one): known[CustomerId(one)] for one in asked if one in known}
+    if not bulk.dry_run:
+        await lock_customers(session, tenant_id, found)
+    bulk_id = new_id()
+    results = await _act(_Round(session, clock, tenant_id, actor, bulk, outbound, bulk_id), found) if found else {}
+    lost = {one: Result(one, "unknown", None, NotFound.code, _UNKNOWN) for one in asked if one not in known}
     first: Sequence[asyncpg.Record] = []
     if bulk.dry_run:
-        shown = Search(where=CustomerFilter(customer_ids=found[:SHOWN_FIRST]))
+        shown = Search(where=CustomerFilter(customer_ids=list(found)[:SHOWN_FIRST]))
         first = await explorer.customers_after(session, clock, tenant_id=tenant_id, search=shown, after=None, limit=SHOWN_FIRST)
-    return Results([*done, *lost], more, first)
+    made = bulk.act in {"send_template", "create_action"} and any(one.action_id is not None for one in results.values())
+    return Results([results.get(CustomerId(one)) or lost[one] for one in asked], next_place, bulk_id if made else None, first)
 
 
-async def _chosen(session: Session, clock: Clock, tenant_id: TenantId, bulk: CustomerBulk) -> tuple[list[UUID], bool]:
+async def progress_of(session: ReadSession, *, tenant_id: TenantId, bulk_id: UUID) -> asyncpg.Record:
+    """Return how far what an act on many customers has made has come; raise `NotFound`."""
+    row = await customer_bulk_store.progress_of(session, tenant_id, bulk_id)
+    if row is None:
+        noun = "act on many customers"
+        raise NotFound(noun)
+    return row
+
+
+async def _chosen(session: Session, clock: Clock, tenant_id: TenantId, bulk: CustomerBulk) -> tuple[list[UUID], tuple[str, UUID] | None]:
     if bulk.customer_ids is not None:
-        return list(dict.fromkeys(bulk.customer_ids)), False
+        return list(dict.fromkeys(bulk.customer_ids)), None
     made = await explorer.prepared(session, clock, tenant_id=tenant_id, search=bulk.search or Search(where=CustomerFilter()))
-    found = await explorer_store.ids_of(session, tenant_id, made.days, made.where, AT_ONCE + 1)
-    return found[:AT_ONCE], len(found) > AT_ONCE
+    found = await explorer_store.keys_after(session, tenant_id, made.days, made.where, made.rungs, bulk.after, AT_ONCE + 1)
+    chosen = [customer_id for _, customer_id in found[:AT_ONCE]]
+    return chosen, found[AT_ONCE - 1] if len(found) > AT_ONCE else None
 
 
-async def _known(session: ReadSession, clock: Clock, tenant_id: TenantId, ids: Sequence[UUID]) -> list[UUID]:
-    made = await explorer.prepared(session, clock, tenant_id=tenant_id, search=Search(where=CustomerFilter(customer_ids=ids)))
-    return await explorer_store.ids_of(session, tenant_id, made.days, made.where, len(ids))
+@dataclass(frozen=True, slots=True)
+class _Round:
+    session: Session
+    clock: Clock
+    tenant_id: TenantId
+    actor: str
+    bulk: CustomerBulk
+    outbound: Outbound
+    bulk_id: UUID
 
-
-async def _call(session: Session, clock: Clock, tenant_id: TenantId, actor: str, calls: Calls) -> list[Result]:
-    made = await call_tasks.create_call_tasks(session, clock, tenant_id=tenant_id, actor=actor, calls=calls)
-    return [
-        Result(one.customer_id, "done" if one.outcome == "created" else one.outcome, one.action_id, one.code, one.detail)
-        for one in made
-        if one.customer_id is not None
-    ]
-
-
-async def _one(session: Session, customer_id: CustomerId, deed: Callable[[CustomerId], Awaitable[UUID | None]]) -> Result:
-    try:
-        async with session.savepoint():
-            return Result(customer_id, "done", await deed(customer_id))
-    except DunningError as refusal:
-        return Result(customer_id, "refused", None, refusal.code, refusal.detail)
-
-
-def _deed(
-    session: Session, clock: Clock, tenant_id: TenantId, actor: str, bulk: CustomerBulk, outbound: Outbound
-) -> Callable[[CustomerId], Awaitable[UUID | None]]:
-    """Return what is done to one customer; it returns the action that was made, if one was."""
-
-    async def hold(customer_id: CustomerId) -> None:
-        await holds.set_hold(
-            session, clock, tenant_id=tenant_id, actor=actor, scope="customer", object_id=customer_id, reason=bulk.reason or "in_bulk", comment=None,
-            from_on=None, until_on=bulk.until_on,
+    async def scene(self, ledger_id: LedgerId) -> Scene:
+        """Return the scene of a ledger."""
+        return await scenes.scene_of(
+            self.session, self.clock, tenant_id=self.tenant_id, ledger_id=ledger_id, outbound=self.outbound, actor=self.actor
         )  # fmt: skip
 
-    async def assign(customer_id: CustomerId) -> None:
-        await assignments.set_collectors(
-            session, clock, tenant_id=tenant_id, actor=actor, customer_id=customer_id, lead_id=bulk.person_id, other_ids=[], reason=bulk.reason
+
+async def _act(made: _Round, found: Mapping[CustomerId, LedgerId]) -> dict[CustomerId, Result]:
+    bulk = made.bulk
+    if bulk.act == "assign":
+        return await _assign(made, list(found))
+    if bulk.act == "call_task":
+        return await _call(made, list(found), bulk.calls or Calls())
+    of_ledger: dict[LedgerId, list[CustomerId]] = {}
+    for customer_id, ledger_id in found.items():
+        of_ledger.setdefault(ledger_id, []).append(customer_id)
+    results: dict[CustomerId, Result] = {}
+    for ledger_id, customer_ids in of_ledger.items():
+        scene = await made.scene(ledger_id)
+        results |= await (_hold(made, scene, customer_ids) if bulk.act == "hold" else _make(made, scene, customer_ids, _new(bulk)))
+    return results
+
+
+def _new(bulk: CustomerBulk) -> NewSpecific:
+    if bulk.act == "send_template":
+        return customer_messages.message_of(bulk.content or Content(), origin=bulk.origin)
+    return bulk.new or NewSpecific(title="Action", content=Content())
+
+
+def _all(made: _Round, customer_ids: Sequence[CustomerId]) -> dict[CustomerId, Result]:
+    return {one: Result(one, "ready" if made.bulk.dry_run else "done") for one in customer_ids}
+
+
+async def _hold(made: _Round, scene: Scene, customer_ids: Sequence[CustomerId]) -> dict[CustomerId, Result]:
+    holds.check_days(scene.today, made.bulk.until_on)
+    if not made.bulk.dry_run:
+        await holds.hold_customers(
+            made.session, made.clock, tenant_id=made.tenant_id, actor=made.actor, ledger=scene.ledger, customer_ids=customer_ids,
+            reason=made.bulk.reason or "in_bulk", until_on=made.bulk.until_on,
+        )  # fmt: skip
+    return _all(made, customer_ids)
+
+
+async def _assign(made: _Round, customer_ids: Sequence[CustomerId]) -> dict[CustomerId, Result]:
+    bulk = made.bulk
+    if not bulk.dry_run:
+        await assignments.set_leads(
+            made.session, made.clock, tenant_id=made.tenant_id, actor=made.actor, customer_ids=customer_ids, lead_id=bulk.person_id, reason=bulk.reason
         )
+    return _all(made, customer_ids)
 
-    async def send(customer_id: CustomerId) -> UUID:
-        made = await customer_messages.send_message(
-            session, clock, tenant_id=tenant_id, actor=actor, customer_id=customer_id, item_ids=None, title=None, content=bulk.content or Content(),
-            counts_as_step=None, outbound=outbound,
-        )  # fmt: skip
-        return UUID(str(made["action_id"]))
 
-    async def make(customer_id: CustomerId) -> UUID:
-        new = bulk.new or NewSpecific(title="Action", content=Content())
-        made = await specific.create(
-            session, clock, tenant_id=tenant_id, actor=actor, customer_id=customer_id,
-            item_ids=await specific_store.open_item_ids(session, tenant_id, customer_id), new=new, outbound=outbound,
-        )  # fmt: skip
-        return UUID(str(made["action_id"]))
+async def _make(made: _Round, scene: Scene, customer_ids: Sequence[CustomerId], new: NewSpecific) -> dict[CustomerId, Result]:
+    hindered = await specific_for_many.hindrances(made.session, scene, customer_ids, new)
+    going = [one for one in customer_ids if one not in hindered or hindered[one].outcome == "by_hand"]
+    actions = {} if made.bulk.dry_run else await specific_for_many.create(made.session, made.clock, scene, going, new, made.bulk_id)
+    return {
+        one: Result(one, why.outcome, actions.get(one), why.code, why.detail) if (why := hindered.get(one)) else replace(plain, action_id=actions.get(one))
+        for one, plain in _all(made, customer_ids).items()
+    }
 
-    deeds: dict[Act, Callable[[CustomerId], Awaitable[UUID | None]]] = {"hold": hold, "assign": assign, "send_template": send, "create_action": make}
-    return deeds[bulk.act]
+
+async def _call(made: _Round, customer_ids: Sequence[CustomerId], calls: Calls) -> dict[CustomerId, Result]:
+    done = await call_tasks.create_call_tasks(
+        made.session, made.clock, tenant_id=made.tenant_id, actor=made.actor, calls=replace(calls, customer_ids=customer_ids, dry_run=made.bulk.dry_run)
+    )
+    return {
+        CustomerId(one.customer_id): Result(one.customer_id, "done" if one.outcome == "created" else one.outcome, one.action_id, one.code, one.detail)
+        for one in done
+        if one.customer_id is not None
+    }

@@ -10,12 +10,11 @@ from uuid import UUID
 
 import asyncpg
 
-from dunning.collection import customer_claim, facts, freezing, own_words, recipients, sheet_store, specific, specific_store, wording
+from dunning.collection import customer_claim, facts, freezing, own_words, sheet_store, specific, specific_store
 from dunning.collection.composition import Dropped, cause_of
-from dunning.collection.despatch import Outbound, Own, Scene
+from dunning.collection.despatch import Outbound, Own
 from dunning.collection.recipients import Recipient
-from dunning.collection.specific import ItemNotOpen
-from dunning.collection.specific_rules import AD_HOC, TO_ROLES, Content, NewSpecific, select, step_of
+from dunning.collection.specific_rules import AD_HOC, Content, NewSpecific, select, step_of
 from dunning.kit.clock import Clock
 from dunning.kit.database import ReadSession, Session
 from dunning.kit.errors import Conflict, NotFound
@@ -25,9 +24,8 @@ from dunning.messages import template_store
 from dunning.messages.language import choose_language
 from dunning.messages.preview import HIDDEN_LINK, PreviewRefused
 from dunning.messages.rendering import CannotRender, Rendered, render
-from dunning.messages.shipped import shipped_templates
 from dunning.messages.templates import CompiledTemplate
-from dunning.scenarios.steps import ContentMode, Mode
+from dunning.scenarios.steps import Mode
 
 
 class NothingToTell(Conflict):
@@ -71,11 +69,16 @@ async def send_message(
         noun = "customer"
         raise NotFound(noun)
     chosen = item_ids if item_ids is not None else await _all_open(session, tenant_id, customer_id)
-    new = NewSpecific(
-        title=title or content.subject or "Message to the customer", content=content, origin=AD_HOC, mode=Mode.AUTOMATIC.value, counts_as_step=counts_as_step
-    )  # fmt: skip
+    new = message_of(content, title=title, counts_as_step=counts_as_step)
     return await specific.create(
         session, clock, tenant_id=tenant_id, actor=actor, customer_id=customer_id, item_ids=chosen, new=new, outbound=outbound
+    )  # fmt: skip
+
+
+def message_of(content: Content, *, origin: str = AD_HOC, title: str | None = None, counts_as_step: str | None = None) -> NewSpecific:
+    """Return one message, sent now, as the action that it is."""
+    return NewSpecific(
+        title=title or content.subject or "Message to the customer", content=content, origin=origin, mode=Mode.AUTOMATIC.value, counts_as_step=counts_as_step
     )  # fmt: skip
 
 
@@ -95,7 +98,7 @@ async def preview_message(
     scene = await specific.scene_of_customer(session, clock, tenant_id=tenant_id, actor=actor, customer_id=customer_id, outbound=outbound)
     own_words.refuse_recipients(scene, content)
     await own_words.check_contacts(session, scene, customer_id, content)
-    code, texts = await _texts(session, scene, content)
+    code, texts = await own_words.texts_of(session, scene, content)
     chosen = item_ids if item_ids is not None else await _all_open(session, tenant_id, customer_id)
     known = {row["item_id"] for row in await specific_store.items_to_tie(session, tenant_id, customer_id, chosen)}
     if len(known) < len(set(chosen)):
@@ -109,11 +112,10 @@ async def preview_message(
         msg = f"None of these items may be shown in a message now ({cause}). Choose others."
         raise NothingToTell(msg, reason=cause_of(composed.dropped))
     contacts = (await sheet_store.contacts_of(session, tenant_id, [customer_id]))[customer_id]
-    reached = _reached(scene, contacts, content)
+    reached = own_words.addressees(scene, contacts, content)
     sheet = (await sheet_store.customers_of(session, tenant_id, [customer_id]))[customer_id]
-    spoken = (
-        language or choose_language(texts, contact=reached[0].language if reached else None, customer=sheet.language, ledger=scene.ledger.language).language
-    )
+    theirs = None if content.is_internal else sheet.language
+    spoken = language or choose_language(texts, contact=reached[0].language if reached else None, customer=theirs, ledger=scene.ledger.language)
     items = await sheet_store.items_of(session, tenant_id, [row.item_id for row in composed.action.rows])
     deadline_on = None if step.deadline_days is None else scene.today + dt.timedelta(days=step.deadline_days)
     heading = freezing.Heading(
@@ -129,32 +131,10 @@ async def preview_message(
 async def _all_open(session: ReadSession, tenant_id: TenantId, customer_id: CustomerId) -> list[UUID]:
     found = await specific_store.open_item_ids(session, tenant_id, customer_id)
     if not found:
-        msg = "The customer has no open item that is in no specific action, so there is nothing to write about."
-        raise ItemNotOpen(msg)
+        owing = await specific_store.owing(session, tenant_id, [customer_id])
+        if (why := specific.nothing_free(owing.get(customer_id))) is not None:
+            raise why
     return found
-
-
-async def _texts(session: ReadSession, scene: Scene, content: Content) -> tuple[str, template_store.Contents]:
-    """Return the template that is written with and its texts: as published, or as the product ships it where the tenant has none yet."""
-    code = own_words.template_code(content)
-    published = await template_store.published_versions(session, scene.tenant_id, [code, wording.LINK_TEMPLATE])
-    shipped = shipped_templates()
-    texts: dict[str, Any] = {
-        name: published[name][2] if name in published else shipped[name] for name in (code, wording.LINK_TEMPLATE) if name in published or name in shipped
-    }  # fmt: skip
-    if code not in texts:
-        raise own_words.not_published(code)
-    own_words.refuse_words(content, texts)
-    if content.content_mode == ContentMode.LINK_ONLY and own_words.shows_details(texts[code]):
-        code = wording.LINK_TEMPLATE
-    return code, texts[code]
-
-
-def _reached(scene: Scene, contacts: Sequence[Recipient], content: Content) -> list[Recipient]:
-    internal, domains = content.is_internal, scene.tenant.internal_domains
-    if content.contact_ids or content.to_emails:
-        return recipients.addressed(contacts, content.contact_ids, content.to_emails, internal=internal, own_domains=domains)
-    return recipients.told(contacts, content.to_roles or TO_ROLES, internal=internal, own_domains=domains)
 
 
 def _rendered(code: str, texts: template_store.Contents, claim: Mapping[str, Any], language: str, contact_name: str | None, content: Content) -> Rendered:

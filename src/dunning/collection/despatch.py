@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 import asyncpg
 
-from dunning.collection import freezing, sheet_store, wording
+from dunning.collection import contact_budget, freezing, sheet_store, wording
 from dunning.collection.catalogue import Published
 from dunning.collection.claims import NewClaim
+from dunning.collection.contact_budget import CONTACT_BUDGET, People
 from dunning.collection.recipients import Recipient, addressed, copied, told, wanting
 from dunning.collection.sheet_store import CustomerSheet
 from dunning.collection.wording import Wording
@@ -23,9 +24,11 @@ from dunning.kit.signing import Keyring
 from dunning.ledger.ledger_store import Ledger
 from dunning.messages.opt_out_links import KEY_OF_CLAIM
 from dunning.messages.queue import NewMessage
-from dunning.messages.windows import SendWindow, next_opening
+from dunning.messages.shipped import LINK_ONLY_CODE
+from dunning.messages.windows import SendWindow, next_opening, worth_sending_until
 from dunning.scenarios.rules import Action, Id
 from dunning.scenarios.steps import Audience, Channel, ContentMode, Notice, Step, StepKind
+from dunning.tenancy import people_store
 from dunning.tenancy.service import Tenant
 
 OPTED_OUT = "opted_out"
@@ -67,12 +70,14 @@ class Own:
     """Hold what is an action's own beside what its step says: whom it names, the writer's words, and whether its claim asks for chosen items only.
 
     `selection` is `customer` or `internal` where the claim shows exactly the chosen items; `counts` tells whether it is one more reminder, and
-    `counts_again` whether telling it raises the reminders of its items although its action was complete before.
+    `counts_again` whether telling it raises the reminders of its items although its action was complete before. `within_budget` tells whether the
+    contact budget of people keeps and counts it.
     """
 
     selection: str | None = None
     counts: bool = True
     counts_again: bool = False
+    within_budget: bool = True
     contact_ids: tuple[str, ...] = ()
     to_emails: tuple[str, ...] = ()
     personal_subject: str | None = None
@@ -123,6 +128,8 @@ class Standing:
     task_text: str | None = None
     deadline_on: dt.date | None = None
     content_mode: str | None = None
+    put_off_to: dt.date | None = None
+    """With `cancelled`: nothing is passed over, because it may be told on this day."""
 
 
 @dataclass(slots=True)
@@ -177,6 +184,8 @@ class _Desk:
         self.items: Mapping[str, asyncpg.Record] = {}
         self.wordings: dict[wording.Key, Wording] = {}
         self.link_wording: Wording | None = None
+        self.people: People | None = None
+        self.colleagues: Mapping[str, tuple[str, str | None]] = {}
 
     async def read(self) -> None:
         """Read what the letters show."""
@@ -195,6 +204,10 @@ class _Desk:
         self.wordings = await wording.load(session, scene.tenant_id, keys)
         if any(_mode(going, notice) == ContentMode.LINK_ONLY for going in self.goings for notice in going.step.notices):
             self.link_wording = await wording.link_wording(session, scene.tenant_id)
+        if typed := {email for going in self.goings if going.own is not None for email in going.own.to_emails}:
+            self.colleagues = await people_store.greeted_at(session, scene.tenant_id, typed)
+        emails = {one.email for of_customer in self.contacts.values() for one in of_customer if one.email and not one.internal}
+        self.people = await contact_budget.people_to_write_to(session, scene.tenant_id, scene.ledger, emails, scene.today)
 
     def write(self, numbers_from: int) -> None:
         """Write each letter under its number."""
@@ -209,7 +222,7 @@ class _Desk:
         opening, not_before, valid_until = self._times(sheet)
         receivers, standing = self._receivers(going, primary, sheet)
         if standing.state == "cancelled":
-            # Nobody is told anything, so there is no claim: the step is passed over, with its reason.
+            # Nobody is told anything, so there is no claim: the step is passed over, or put off, with its reason.
             self.made.standings[going.action_id] = standing
             return
         language = receivers[0][1] if receivers else (sheet.language or scene.ledger.language)
@@ -236,13 +249,17 @@ class _Desk:
         self.made.standings[going.action_id] = Standing(standing.state, standing.reason, standing.task_kind, standing.task_text, deadline_on, mode)
         if not receivers:
             return
+        readers: list[Recipient] = []
         for notice in [primary] if going.again is not None else step.notices:
             chosen = receivers if notice is primary else self._receivers(going, notice, sheet)[0]
             for recipient, spoken, version in chosen:
                 self._add(going, notice, claim_id, recipient, spoken, version, not_before, valid_until, is_copy=False)
+            readers += [recipient for recipient, _, _ in chosen if not recipient.internal]
             if notice.copy_roles and going.again is None:
                 for recipient in copied(self.contacts[going.customer_id], notice.copy_roles, own_domains=scene.tenant.internal_domains):
                     self._add_copy(going, notice, claim_id, recipient, sheet, not_before, valid_until)
+        if self.people is not None and _is_budgeted(going):
+            self.people.note(readers, scene.today)
 
     def _times(self, sheet: CustomerSheet) -> tuple[dt.datetime, dt.datetime, dt.datetime]:
         ledger = self.scene.ledger
@@ -252,7 +269,7 @@ class _Desk:
         )  # fmt: skip
         opening = next_opening(window, self.now)
         not_before = opening + dt.timedelta(seconds=ledger.undo_seconds)
-        return opening, not_before, opening + dt.timedelta(hours=self.scene.outbound.message_valid_hours)
+        return opening, not_before, worth_sending_until(window, opening, self.scene.outbound.message_valid_hours)
 
     def _wording(self, going: Going, notice: Notice) -> Wording | None:
         covered = self.sheets[going.customer_id].is_covered(self.scene.today)
@@ -270,7 +287,9 @@ class _Desk:
         contacts, domains = self.contacts[going.customer_id], self.scene.tenant.internal_domains
         named = going.own is not None and notice.primary and (going.own.contact_ids or going.own.to_emails)
         if going.own is not None and named:
-            found = addressed(contacts, going.own.contact_ids, going.own.to_emails, internal=internal, own_domains=domains)
+            found = addressed(
+                contacts, going.own.contact_ids, going.own.to_emails, internal=internal, own_domains=domains, colleagues=self.colleagues
+            )
         else:
             found = told(contacts, notice.to_roles, internal=internal, own_domains=domains)
         instead = notice.fallback[0] if notice.fallback else Channel.LETTER
@@ -282,10 +301,14 @@ class _Desk:
             found = wanting(found)
             if not found:
                 return [], Standing("cancelled", OPTED_OUT)
+        if self.people is not None and not internal and _is_budgeted(going):
+            wanted, found = found, [recipient for recipient in found if self.people.may_be_told(recipient, self.scene.today)]
+            if not found:
+                return [], Standing("cancelled", CONTACT_BUDGET, put_off_to=self.people.first_free(wanted))
         version = self._wording(going, notice)
         if version is None:
             text = (
-                f"No template for a mail of text and link only: publish the template {wording.LINK_TEMPLATE}, then retry. {_by_hand_text(instead, going.step)}"
+                f"No template for a mail of text and link only: publish the template {LINK_ONLY_CODE}, then retry. {_by_hand_text(instead, going.step)}"
             )
             return [], Standing("waiting", "no_template", instead.value, text)
         spoken = [
@@ -371,6 +394,11 @@ class _Desk:
 def _mode(going: Going, notice: Notice) -> str:
     """Return what a mail holds: what was chosen at launch wins over the step's."""
     return going.content_mode or notice.content_mode.value
+
+
+def _is_budgeted(going: Going) -> bool:
+    """Tell whether the contact budget of people keeps and counts what is told: not what is told again, nor what is ad hoc or was let beyond it."""
+    return going.again is None and (going.own is None or going.own.within_budget)
 
 
 def _shown(action: Action) -> list[Id]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -16,7 +16,7 @@ from dunning.kit.ids import ActionId, CustomerId, DisputeId, ItemId, LedgerId, T
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewDispute:
-    """A dispute to be inserted, with the amount that is contested of each item."""
+    """A dispute to be inserted, with the amount that is contested of each item, and the items of which that is all they owe."""
 
     dispute_id: DisputeId
     ledger_id: LedgerId
@@ -28,6 +28,7 @@ class NewDispute:
     deadline_on: dt.date | None
     opened_on: dt.date
     disputed_minor: Mapping[ItemId, int]
+    whole: Collection[ItemId]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,16 +41,21 @@ class DisputeFilter:
     owner_id: UUID | None = None
     state: str | None = None
     reason: str | None = None
+    needs_attention: bool | None = None
 
 
-_SELECT = """select d.*, i.items
+_UNATTENDED = """d.state = 'open' and not exists (select from action a where a.tenant_id = $1 and a.action_id = d.follow_up_action_id
+                                                  and a.state in ('awaiting_approval', 'scheduled', 'executed', 'waiting'))"""
+
+_SELECT = f"""select d.*, d.state = 'open' and d.overdue_on is not null as is_overdue, {_UNATTENDED} as is_unattended, i.items
   from dispute d
   cross join lateral (
     select jsonb_agg(jsonb_build_object('item_id', x.item_id, 'number', i.number, 'currency', i.currency, 'disputed_minor', x.disputed_minor,
-                                        'open_minor', i.amount_minor - i.allocated_minor, 'open', x.open) order by i.due_on, i.item_id) as items
+                                        'open_minor', i.amount_minor - i.allocated_minor, 'open', x.open, 'credit_minor', x.credit_minor,
+                                        'is_owed', i.state = 'posted' and i.allocated_minor < i.amount_minor) order by i.due_on, i.item_id) as items
       from dispute_item x join item i on i.tenant_id = $1 and i.item_id = x.item_id
      where x.tenant_id = $1 and x.dispute_id = d.dispute_id
-  ) i"""
+  ) i"""  # fixed words
 
 
 async def insert_dispute(session: Session, tenant_id: TenantId, new: NewDispute, *, actor: str) -> None:
@@ -60,9 +66,10 @@ async def insert_dispute(session: Session, tenant_id: TenantId, new: NewDispute,
         tenant_id, new.dispute_id, new.ledger_id, new.customer_id, new.reason, new.text, new.source, new.owner_id, new.deadline_on, new.opened_on, actor,
     )  # fmt: skip
     await session.execute(
-        """insert into dispute_item (tenant_id, dispute_id, customer_id, item_id, disputed_minor)
-           select $1, $2, $3, g.* from unnest($4::uuid[], $5::int8[]) as g""",
+        """insert into dispute_item (tenant_id, dispute_id, customer_id, item_id, disputed_minor, whole)
+           select $1, $2, $3, g.* from unnest($4::uuid[], $5::int8[], $6::boolean[]) as g""",
         tenant_id, new.dispute_id, new.customer_id, list(new.disputed_minor), list(new.disputed_minor.values()),
+        [item_id in new.whole for item_id in new.disputed_minor],
     )  # fmt: skip
 
 
@@ -83,8 +90,9 @@ async def disputes_after(session: ReadSession, tenant_id: TenantId, where: Dispu
               and ($5::uuid is null or d.customer_id = $5) and ($6::uuid is null or d.owner_id = $6) and ($7::text is null or d.state = $7)
               and ($8::text is null or d.reason = $8)
               and ($9::uuid is null or exists (select from dispute_item y where y.tenant_id = $1 and y.dispute_id = d.dispute_id and y.item_id = $9))
+              and ($10::boolean is null or $10 = (d.state = 'open' and (d.overdue_on is not null or {_UNATTENDED})))
             order by d.dispute_id limit $3""",  # fixed words
-        tenant_id, after, limit, where.ledger_id, where.customer_id, where.owner_id, where.state, where.reason, where.item_id,
+        tenant_id, after, limit, where.ledger_id, where.customer_id, where.owner_id, where.state, where.reason, where.item_id, where.needs_attention,
     )  # fmt: skip
 
 
@@ -116,6 +124,57 @@ async def resolve(
              left join item_status s on s.tenant_id = $1 and s.code = i.status_code order by c.dispute_id, c.item_id""",
         tenant_id, list(dispute_ids), on, resolution, text, actor,
     )  # fmt: skip
+
+
+async def note_overdue(session: Session, tenant_id: TenantId, customer_ids: Sequence[CustomerId], on: dt.date) -> list[asyncpg.Record]:
+    """Note on a day which open disputes of some customers have passed their deadlines, each once, and return these."""
+    return await session.rows(
+        """update dispute set overdue_on = $3 where tenant_id = $1 and customer_id = any ($2::uuid[]) and state = 'open' and deadline_on < $3
+              and overdue_on is null returning dispute_id, customer_id, deadline_on, owner_id, follow_up_action_id""",
+        tenant_id,
+        list(customer_ids),
+        on,
+    )
+
+
+async def await_credit(
+    session: Session, tenant_id: TenantId, dispute_id: DisputeId, *, held_until: dt.date | None, credit_minor: Mapping[ItemId, int], task: ActionId | None
+) -> None:
+    """Note until when the items of a resolved dispute are held, what credit notes are awaited for them, and the task that sees to these."""
+    await session.execute(
+        """with noted as (
+             update dispute set held_until = $3, credit_awaited = $4, follow_up_action_id = coalesce($5, follow_up_action_id)
+              where tenant_id = $1 and dispute_id = $2)
+           update dispute_item x set credit_minor = g.minor from unnest($6::uuid[], $7::int8[]) as g (item_id, minor)
+            where x.tenant_id = $1 and x.dispute_id = $2 and x.item_id = g.item_id""",
+        tenant_id, dispute_id, held_until, task is not None, task, list(credit_minor), list(credit_minor.values()),
+    )  # fmt: skip
+
+
+async def credited(session: Session, tenant_id: TenantId, customer_ids: Sequence[CustomerId]) -> list[asyncpg.Record]:
+    """Let those disputes of some customers await credit no longer for which it has arrived, or whose items owe nothing any more, and return them.
+
+    What counts is everything but receipts that was set against their items since they were opened: credit notes, and the ERP's word.
+    """
+    return await session.rows(
+        """update dispute d set credit_awaited = false
+            where d.tenant_id = $1 and d.customer_id = any ($2::uuid[]) and d.credit_awaited and not exists (
+              select from dispute_item x
+                join item i on i.tenant_id = $1 and i.item_id = x.item_id
+               cross join lateral (
+                 select coalesce(sum(a.amount_minor), 0) as minor from allocation a
+                  where a.tenant_id = $1 and a.item_id = x.item_id and a.kind <> 'receipt' and a.reverses_id is null and a.recorded_on >= d.opened_on
+                    and not exists (select from allocation v where v.tenant_id = $1 and v.reverses_id = a.allocation_id)) c
+               where x.tenant_id = $1 and x.dispute_id = d.dispute_id
+               group by i.currency
+              having sum(x.credit_minor) > sum(c.minor) and bool_or(i.state = 'posted' and i.allocated_minor < i.amount_minor))
+           returning d.dispute_id, d.customer_id, d.follow_up_action_id,
+                     (select array_agg(h.hold_id) from dispute_item x
+                        join hold h on h.tenant_id = $1 and h.customer_id = x.customer_id and h.item_id = x.item_id
+                       where x.tenant_id = $1 and x.dispute_id = d.dispute_id and h.origin = 'dispute' and h.released_at is null) as hold_ids""",
+        tenant_id,
+        list(customer_ids),
+    )
 
 
 async def open_dispute_followed_up_by(session: ReadSession, tenant_id: TenantId, customer_id: CustomerId, action_id: ActionId) -> DisputeId | None:

@@ -14,10 +14,12 @@ from dunning.collection import (
     action_store,
     agreed_items,
     carrying,
+    dispute_credits,
     dispute_store,
     endings,
     follow_up_store,
     item_fact_store,
+    leaving,
     scenes,
     sheet_store,
     specific,
@@ -26,6 +28,7 @@ from dunning.collection import (
 from dunning.collection.action_store import NewActivity
 from dunning.collection.agreed_items import AgreedItem
 from dunning.collection.despatch import Outbound, Scene
+from dunning.collection.dispute_credits import Next
 from dunning.collection.dispute_store import DisputeFilter, NewDispute
 from dunning.collection.item_fact_store import NewFact
 from dunning.collection.specific import FARTHEST_DAYS
@@ -35,12 +38,13 @@ from dunning.events.service import NewEvent
 from dunning.kit.clock import Clock, local_date
 from dunning.kit.database import ReadSession, Session
 from dunning.kit.errors import Conflict, Malformed, NotFound, PreconditionFailed
-from dunning.kit.ids import ActionId, CustomerId, DisputeId, ItemId, LedgerId, TenantId, new_id
+from dunning.kit.ids import ActionId, CustomerId, DisputeId, ItemId, LedgerId, PersonId, TenantId, new_id
 from dunning.kit.money import Money
 from dunning.ledger import customers, item_comments, item_statuses, ledgers
 from dunning.ledger.comment_store import Mark
 from dunning.ledger.customer_state import facts_changed, lock_customers, watch
 from dunning.ledger.item_statuses import DISPUTE_RESOLVED, DISPUTED
+from dunning.tenancy import people
 
 FOLLOW_UP_DAYS = 14
 """When a dispute is followed up where neither a deadline nor the status says it."""
@@ -90,8 +94,8 @@ class Contested:
 async def open_dispute(session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, contested: Contested, outbound: Outbound) -> asyncpg.Record:
     """Open a dispute on items of one customer: their status is set, a task follows it up, and no message names them; return it.
 
-    What of them is queued is stopped at the fence. Raises `NotFound` for an unknown item, person or status, `AlreadyDisputed` naming the other
-    dispute, `ItemNotOpen`, `Malformed`.
+    What of them is queued is stopped at the fence, and a promise about them waits. Raises `NotFound` for an unknown item, person or status,
+    `AlreadyDisputed` naming the other dispute, `ItemNotOpen`, `Malformed`, also for an owner who has left.
     """
     items = await agreed_items.lock_named(session, tenant_id, contested.item_ids)
     _refuse_disputed(items)
@@ -104,13 +108,16 @@ async def open_dispute(session: Session, clock: Clock, *, tenant_id: TenantId, a
     owner_id = await _owner(session, tenant_id, customer_id, contested.owner_id)
     deadline_on = contested.deadline_on or (scene.today + dt.timedelta(days=status.follow_up_days) if status.follow_up_days is not None else None)
     _check_deadline(contested.deadline_on, scene.today)
+    amounts = _amounts(items, contested.amount)
     new = NewDispute(
         dispute_id=DisputeId(new_id()), ledger_id=ledger_id, customer_id=customer_id, reason=contested.reason, text=contested.text,
-        source=contested.source, owner_id=owner_id, deadline_on=deadline_on, opened_on=scene.today, disputed_minor=_amounts(items, contested.amount),
+        source=contested.source, owner_id=owner_id, deadline_on=deadline_on, opened_on=scene.today, disputed_minor=amounts,
+        whole={item.item_id for item in items if amounts[item.item_id] == item.open_minor},
     )  # fmt: skip
     await dispute_store.insert_dispute(session, tenant_id, new, actor=actor)
     await watch(session, tenant_id, [customer_id])
-    follow_up = await _follow_up(session, clock, scene, new, items, deadline_on or scene.today + dt.timedelta(days=FOLLOW_UP_DAYS))
+    await leaving.leave(session, clock, scene, [customer_id], [item.item_id for item in items], leaving.DISPUTED)
+    follow_up = await _follow_up(session, clock, scene, contested.reason, owner_id, items, deadline_on)
     await dispute_store.note_follow_up(session, tenant_id, new.dispute_id, follow_up)
     await item_comments.qualify(
         session, clock, tenant_id=tenant_id, actor=actor, ledger_id=ledger_id, customer_id=customer_id, item_ids=[item.item_id for item in items],
@@ -132,16 +139,20 @@ async def resolve_dispute(
     dispute_id: DisputeId,
     resolution: Resolution,
     text: str | None,
+    following: Next,
     outbound: Outbound,
 ) -> asyncpg.Record:
-    """Resolve a dispute: its items have the status `dispute_resolved`, may be reminded of again, and its follow-up is done; return it.
+    """Resolve a dispute: its items have the status `dispute_resolved`, its follow-up is done, and what was agreed comes next; return it.
 
-    Raises `NotFound`, `AlreadyResolved` on a second call.
+    Rejected or withdrawn, the items go on in their scenario at once. Accepted, they are held until the credit note has arrived, and a task sees to that.
+    Raises `NotFound`, `AlreadyResolved` on a second call, and what `dispute_credits` has against what comes next.
     """
     dispute = await _taken(session, tenant_id, dispute_id)
     scene = await scenes.scene_of(session, clock, tenant_id=tenant_id, ledger_id=LedgerId(dispute["ledger_id"]), outbound=outbound, actor=actor)
+    dispute_credits.check(scene, resolution, following)
     await _resolve(session, clock, scene, [dispute_id], resolution, text)
     await _end_follow_up(session, clock, scene, dispute)
+    await dispute_credits.begin(session, clock, scene, await dispute_of(session, tenant_id=tenant_id, dispute_id=dispute_id), resolution, following)
     return await dispute_of(session, tenant_id=tenant_id, dispute_id=dispute_id)
 
 
@@ -157,9 +168,19 @@ async def resolve_settled(session: Session, clock: Clock, scene: Scene, customer
 
 
 async def change_dispute(
-    session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, dispute_id: DisputeId, expected_version: int | None, **values: Any
+    session: Session,
+    clock: Clock,
+    *,
+    tenant_id: TenantId,
+    actor: str,
+    dispute_id: DisputeId,
+    expected_version: int | None,
+    outbound: Outbound,
+    **values: Any,
 ) -> asyncpg.Record:
     """Change reason, text, owner or deadline of an open dispute; its follow-up goes with it. The same again changes nothing.
+
+    Where nothing follows it up any more, an owner or a deadline that is given makes a new task.
 
     Raises `NotFound`, `AlreadyResolved`, `PreconditionFailed` when it is no longer at `expected_version` (None: whatever it is), `Malformed`.
     """
@@ -168,22 +189,28 @@ async def change_dispute(
         msg = f"The dispute is at version {dispute['version']}, not {expected_version}. Read it again and repeat the change on what it says now."
         raise PreconditionFailed(msg, version=dispute["version"])
     changed = {name: value for name, value in values.items() if value != dispute[name]}
-    if not changed:
+    forsaken = dispute["is_unattended"] and values.keys() & {"owner_id", "deadline_on"}
+    if not changed and not forsaken:
         return dispute
-    ledger = await ledgers.ledger_of(session, tenant_id=tenant_id, ledger_id=LedgerId(dispute["ledger_id"]))
-    today = local_date(clock.now(), ledger.time_zone)
-    _check_deadline(changed.get("deadline_on"), today)
+    customer_id = CustomerId(dispute["customer_id"])
+    scene = await scenes.scene_of(session, clock, tenant_id=tenant_id, ledger_id=LedgerId(dispute["ledger_id"]), outbound=outbound, actor=actor)
+    _check_deadline(changed.get("deadline_on"), scene.today)
     if changed.get("owner_id") is not None:
-        await _owner(session, tenant_id, CustomerId(dispute["customer_id"]), changed["owner_id"])
-    await dispute_store.update_dispute(session, tenant_id, dispute_id, changed)
+        await _owner(session, tenant_id, customer_id, changed["owner_id"])
+    noted = changed | ({"overdue_on": None} if "deadline_on" in changed else {})
+    items = await agreed_items.named(session, tenant_id, [UUID(item["item_id"]) for item in dispute["items"] if item["is_owed"]]) if forsaken else []
+    if items:
+        now = dict(dispute) | changed
+        noted["follow_up_action_id"] = await _follow_up(session, clock, scene, now["reason"], now["owner_id"], items, now["deadline_on"])
+    await dispute_store.update_dispute(session, tenant_id, dispute_id, noted)
     moves = {"person_id": changed["owner_id"]} if "owner_id" in changed else {}
     moves |= {"scheduled_on": changed["deadline_on"]} if changed.get("deadline_on") else {}
     for action in await follow_up_store.live_actions(session, tenant_id, [dispute["follow_up_action_id"]]) if moves else []:
         await specific_store.plan_of_action(session, tenant_id, ActionId(action["action_id"]), moves)
     before = {name: dispute[name] for name in changed}
-    event = NewEvent("dispute.changed", "dispute", dispute_id, CustomerId(dispute["customer_id"]), {"from": before, "to": changed})
+    event = NewEvent("dispute.changed", "dispute", dispute_id, customer_id, {"from": before, "to": changed})
     await events.record_many(session, clock, tenant_id=tenant_id, actor=actor, events=[event])
-    await facts_changed(session, tenant_id, [CustomerId(dispute["customer_id"])], today)
+    await facts_changed(session, tenant_id, [customer_id], scene.today)
     return await dispute_of(session, tenant_id=tenant_id, dispute_id=dispute_id)
 
 
@@ -212,15 +239,37 @@ async def summary(session: ReadSession, clock: Clock, *, tenant_id: TenantId, le
     return await dispute_store.summary(session, tenant_id, ledger_id, since)
 
 
+async def note_overdue(session: Session, clock: Clock, scene: Scene, customer_ids: Sequence[CustomerId]) -> int:
+    """Tell of open disputes of some customers whose deadlines have passed, each once a deadline, and return how many. The caller holds the locks."""
+    overdue = await dispute_store.note_overdue(session, scene.tenant_id, customer_ids, scene.today)
+    told = [
+        NewEvent(
+            "dispute.overdue", "dispute", row["dispute_id"], CustomerId(row["customer_id"]),
+            {"deadline_on": row["deadline_on"], "owner_id": row["owner_id"], "action_id": row["follow_up_action_id"]},
+        )
+        for row in overdue
+    ]  # fmt: skip
+    await events.record_many(session, clock, tenant_id=scene.tenant_id, actor=scene.actor, events=told)
+    return len(overdue)
+
+
 @endings.register
 async def follow_up_ended(session: Session, clock: Clock, scene: Scene, action: asyncpg.Record, how: str) -> None:
-    """Resolve the dispute whose follow-up a person has completed; one that was cancelled leaves it open."""
-    if how != "completed":
+    """Resolve the dispute whose follow-up a person has completed; of one that was cancelled, tell that nobody follows the dispute up any more.
+
+    It stays open then, and is listed as one that needs attention. What replaced a follow-up follows up in its place.
+    """
+    if how == "superseded":
         return
     customer_id, action_id = CustomerId(action["customer_id"]), ActionId(action["action_id"])
     dispute_id = await dispute_store.open_dispute_followed_up_by(session, scene.tenant_id, customer_id, action_id)
-    if dispute_id is not None:
+    if dispute_id is None:
+        return
+    if how == "completed":
         await _resolve(session, clock, scene, [dispute_id], None, None)
+        return
+    event = NewEvent("dispute.not_followed_up", "dispute", dispute_id, customer_id, {"action_id": action_id})
+    await events.record_many(session, clock, tenant_id=scene.tenant_id, actor=scene.actor, events=[event])
 
 
 async def _resolve(session: Session, clock: Clock, scene: Scene, ids: Sequence[DisputeId], resolution: str | None, text: str | None) -> None:
@@ -261,28 +310,33 @@ async def _taken(session: Session, tenant_id: TenantId, dispute_id: DisputeId) -
     return dispute
 
 
-async def _follow_up(session: Session, clock: Clock, scene: Scene, new: NewDispute, items: Sequence[AgreedItem], on: dt.date) -> ActionId:
+async def _follow_up(
+    session: Session, clock: Clock, scene: Scene, reason: str, owner_id: UUID | None, items: Sequence[AgreedItem], deadline_on: dt.date | None
+) -> ActionId:
     """Make the task that follows a dispute up; items that another action has already are only listed in it, the status keeps them out of messages."""
-    title = f"Dispute: {new.reason.replace('_', ' ')}"
+    title = f"Dispute: {reason.replace('_', ' ')}"
     text = f"Resolve the dispute about {agreed_items.numbers_of(items)}. Completing this task resolves it."
     free = [item.item_id for item in items if not item.attached]
     wanted = NewSpecific(
-        title=title, content=Content(kind="task", task_kind="other", task_text=text), origin=SPECIFIC if free else AD_HOC, scheduled_on=on,
-        person_id=new.owner_id,
+        title=title, content=Content(kind="task", task_kind="other", task_text=text), origin=SPECIFIC if free else AD_HOC,
+        scheduled_on=max(deadline_on or scene.today + dt.timedelta(days=FOLLOW_UP_DAYS), scene.today),
+        person_id=await dispute_credits.active(session, scene.tenant_id, owner_id),
     )  # fmt: skip
     action = await specific.create(
-        session, clock, tenant_id=scene.tenant_id, actor=scene.actor, customer_id=new.customer_id, item_ids=free or [item.item_id for item in items],
-        new=wanted, outbound=scene.outbound,
+        session, clock, tenant_id=scene.tenant_id, actor=scene.actor, customer_id=items[0].customer_id,
+        item_ids=free or [item.item_id for item in items], new=wanted, outbound=scene.outbound,
     )  # fmt: skip
     return ActionId(action["action_id"])
 
 
 async def _owner(session: ReadSession, tenant_id: TenantId, customer_id: CustomerId, owner_id: UUID | None) -> UUID | None:
+    """Return who sees to a dispute, the lead collector where nobody is named. Raises `NotFound`, and `Malformed` for somebody who has left."""
     if owner_id is None:
         return await specific_store.lead_of(session, tenant_id, customer_id)
-    if not await specific_store.is_active_person(session, tenant_id, owner_id):
-        noun = "person"
-        raise NotFound(noun)
+    owner = await people.person_of(session, tenant_id=tenant_id, person_id=PersonId(owner_id))
+    if not owner.active:
+        msg = f"owner_id: {owner.name} is not active any more. Name somebody who is."
+        raise Malformed(msg, errors=[{"field": "owner_id", "message": "is somebody who is not active any more"}])
     return owner_id
 
 

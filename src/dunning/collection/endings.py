@@ -44,7 +44,7 @@ async def close(session: Session, clock: Clock, scene: Scene, actions: Sequence[
         return
     ids = [ActionId(action["action_id"]) for action in own]
     placed = [action for action in own if how == "completed" and action["afterwards"] == "step" and action["afterwards_step_code"]]
-    items = {action["action_id"]: await specific_store.tied_items(session, scene.tenant_id, ActionId(action["action_id"])) for action in placed}
+    items = await specific_store.tied_items(session, scene.tenant_id, [ActionId(action["action_id"]) for action in placed]) if placed else {}
     if any(action["origin"] == SPECIFIC for action in own):
         await specific_store.release_items(session, scene.tenant_id, ids, how)
     for action in placed:

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
-from dunning.collection import action_store, claims, composition, despatch, facts, operations
+from dunning.collection import action_store, claims, composition, despatch, facts, operations, progress_store
 from dunning.collection.action_store import NewAction, NewActivity, NewProgress, ProgressRow
 from dunning.collection.catalogue import Catalogue, Published
 from dunning.collection.composition import Choice, Composition, Dropped
 from dunning.collection.despatch import Going, Scene, Standing
 from dunning.collection.facts import CustomerFacts
-from dunning.collection.operations import Effects
+from dunning.collection.operations import Ahead, At, Effects
 from dunning.events import service as events
 from dunning.events.service import NewEvent
 from dunning.evidence.links import mint_links
@@ -64,7 +64,6 @@ class _Batch:
     progress: list[NewProgress] = field(default_factory=list)
     goings: list[Going] = field(default_factory=list)
     deferred: dict[ActionId, _Draft] = field(default_factory=dict)
-    effects: Effects = field(default_factory=Effects)
     events: list[NewEvent] = field(default_factory=list)
 
 
@@ -162,34 +161,60 @@ def _add(batch: _Batch, run: RunTerms, now: CustomerFacts, action: Action, info_
 
 async def _write(session: Session, batch: _Batch) -> None:
     scene, tenant_id = batch.scene, batch.scene.tenant_id
-    made = await despatch.prepare(session, batch.clock, scene, batch.goings, numbers_from=batch.numbers_from)
+    ahead, _ = await operations.look_ahead(session, batch.clock, scene, batch.goings, ())
+    made = await despatch.prepare(session, batch.clock, scene, [g for g in batch.goings if g.action_id not in ahead.waiting], numbers_from=batch.numbers_from)
+    made.standings |= dict.fromkeys(ahead.waiting, operations.WAITING)
     for going in batch.goings:
         draft, standing = batch.deferred[going.action_id], made.standings[going.action_id]
         if standing.state == "cancelled":
             batch.actions.append(_new_action(scene, going.action_id, draft, standing, step_name=going.step.name, executed_at=None))
-            batch.events.append(NewEvent("action.skipped", "action", going.action_id, going.customer_id, {"reason": standing.reason}))
+            kind = "action.skipped" if standing.put_off_to is None else "action.cancelled"
+            told = {"reason": standing.reason} if standing.put_off_to is None else {"reason": standing.reason, "free_on": standing.put_off_to}
+            batch.events.append(NewEvent(kind, "action", going.action_id, going.customer_id, told))
             continue
-        batch.actions.append(_new_action(scene, going.action_id, draft, standing, step_name=going.step.name, executed_at=batch.clock.now()))
-        batch.events.append(_executed_event(going, standing))
-        operations.begin(
-            batch.effects, action_id=going.action_id, customer_id=going.customer_id, action=going.action, published=going.published,
-            moments=operations.moments_of(standing.state), today=scene.today, actor=scene.actor,
-        )  # fmt: skip
+        executed_at = None if going.action_id in ahead.waiting else batch.clock.now()
+        batch.actions.append(_new_action(scene, going.action_id, draft, standing, step_name=going.step.name, executed_at=executed_at))
+    effects = begin(scene, batch.goings, made.standings, ahead)
     done = {action_id for action_id, standing in made.standings.items() if standing.state == "completed"}
     passed = {action_id: standing.reason for action_id, standing in made.standings.items() if standing.state == "cancelled"}
-    progress = [replace(one, completed_on=scene.today) if one.action_id in done else one for one in batch.progress]
+    # What is put off is planned anew, and may then be another step: nothing of it is kept but that it was tried.
+    put_off = {action_id for action_id, standing in made.standings.items() if standing.put_off_to is not None}
+    progress = [replace(one, completed_on=scene.today) if one.action_id in done else one for one in batch.progress if one.action_id not in put_off]
     progress = [_passed_over(one, passed[one.action_id], scene.today) if one.action_id in passed else one for one in progress]
     await action_store.insert_actions(session, tenant_id, scene.ledger.ledger_id, batch.actions)
     await action_store.insert_progress(session, tenant_id, progress)
-    await write_despatch(session, batch.clock, scene, made, batch.effects)
+    if reached := [(UUID(str(row.item_id)), row.step_code) for one in progress if one.completed_on for row in one.rows if row.reason is None]:
+        await progress_store.show_step(session, tenant_id, reached)
+    await write_despatch(session, batch.clock, scene, made, effects)
     customer_ids = sorted({action.customer_id for action in batch.actions}, key=lambda c: c.bytes)
     await facts_changed(session, tenant_id, customer_ids, scene.today)
-    await events.record_many(session, batch.clock, tenant_id=tenant_id, actor=scene.actor, events=[*batch.events, *batch.effects.events])
+    await events.record_many(session, batch.clock, tenant_id=tenant_id, actor=scene.actor, events=[*batch.events, *effects.events])
 
 
 def _passed_over(progress: NewProgress, reason: str | None, today: dt.date) -> NewProgress:
     """Return the rows of an action that told nobody anything: its steps are passed over on this day, for its reason."""
     return replace(progress, completed_on=today, rows=[row._replace(reason=row.reason or reason, counted_from_on=None) for row in progress.rows])
+
+
+def begin(scene: Scene, goings: Sequence[Going], standings: Mapping[ActionId, Standing], ahead: Ahead) -> Effects:
+    """Return what actions do by being carried out beside what they tell: that it has happened, and the operations of their steps.
+
+    What has begun of these before is the caller's. Of an action whose notice waits, what it waits for is begun, and the rest is to come.
+    """
+    at = At(today=scene.today, actor=scene.actor, background=ahead.background)
+    effects = Effects()
+    for going in goings:
+        standing = standings[going.action_id]
+        if standing.state == "cancelled":
+            continue
+        kind = "action.waiting" if going.action_id in ahead.waiting else "action.executed"
+        effects.events.append(NewEvent(kind, "action", going.action_id, going.customer_id, {"state": standing.state, "reason": standing.reason}))
+        if going.action_id not in ahead.begun:
+            operations.begin(
+                effects, action_id=going.action_id, customer_id=going.customer_id, steps=operations.steps_of(going),
+                moments=operations.moments_of(standing), at=at,
+            )  # fmt: skip
+    return effects
 
 
 async def write_despatch(session: Session, clock: Clock, scene: Scene, made: despatch.Despatch, effects: Effects) -> None:
@@ -213,10 +238,6 @@ async def write_despatch(session: Session, clock: Clock, scene: Scene, made: des
         for claim in made.claims
     ]
     await operations.write(session, clock, tenant_id, ledger_id, effects, actor=scene.actor)
-
-
-def _executed_event(going: Going, standing: Standing) -> NewEvent:
-    return NewEvent("action.executed", "action", going.action_id, going.customer_id, {"state": standing.state, "reason": standing.reason})
 
 
 def progress_rows(customer_id: CustomerId, action_id: ActionId, action: Action, skips: Sequence[Skip]) -> NewProgress:

@@ -11,9 +11,10 @@ from uuid import UUID
 
 import asyncpg
 
-from dunning.collection import explorer_store, ledger_days
+from dunning.collection import customer_steps, explorer_store, ledger_days
 from dunning.collection.explorer_store import CustomerFilter, Sort
 from dunning.collection.ledger_days import LedgerDays
+from dunning.collection.step_store import Rungs
 from dunning.kit.clock import Clock
 from dunning.kit.database import ReadSession
 from dunning.kit.errors import Malformed
@@ -42,10 +43,11 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A search with its ledgers, people and currency looked up."""
+    """A search with its ledgers, people, ladders and currency looked up."""
 
     days: LedgerDays
     where: CustomerFilter
+    rungs: Rungs
     sort: Sort
     currency: str | None
 
@@ -68,7 +70,7 @@ async def prepared(session: ReadSession, clock: Clock, *, tenant_id: TenantId, s
     if currency is None and search.sort == "overdue_amount":
         msg = "currency: the ledgers have several currencies, which are never added. Name the one to sort by."
         raise Malformed(msg, [{"field": "currency", "message": "is needed to sort by overdue_amount"}])
-    return Prepared(days, where, search.sort, currency)
+    return Prepared(days, where, await customer_steps.rungs(session, tenant_id), search.sort, currency)
 
 
 async def customers_after(
@@ -80,7 +82,9 @@ async def customers_after(
     action those first for whom nothing was done the longest.
     """
     made = await prepared(session, clock, tenant_id=tenant_id, search=search)
-    return await explorer_store.customers_after(session, tenant_id, made.days, made.where, sort=made.sort, currency=made.currency, after=after, limit=limit)
+    return await explorer_store.customers_after(
+        session, tenant_id, made.days, made.where, made.rungs, sort=made.sort, currency=made.currency, after=after, limit=limit
+    )
 
 
 async def as_csv(session: ReadSession, clock: Clock, *, tenant_id: TenantId, search: Search) -> AsyncIterator[bytes]:
@@ -88,7 +92,7 @@ async def as_csv(session: ReadSession, clock: Clock, *, tenant_id: TenantId, sea
     made = await prepared(session, clock, tenant_id=tenant_id, search=search)
     yield _lines([_HEADER])
     page: list[list[str]] = []
-    async for row in explorer_store.stream(session, tenant_id, made.days, made.where, sort=made.sort, currency=made.currency):
+    async for row in explorer_store.stream(session, tenant_id, made.days, made.where, made.rungs, sort=made.sort, currency=made.currency):
         page += _cells(row)
         if len(page) >= EXPORT_PAGE:
             yield _lines(page)

@@ -10,8 +10,10 @@ from uuid import UUID
 
 import asyncpg
 
+from dunning.collection.done_store import done_with
 from dunning.collection.ledger_days import LedgerDays
-from dunning.kit.database import ReadSession
+from dunning.collection.step_store import RUNGS, STEP, Rungs
+from dunning.kit.database import ReadSession, encode_json
 from dunning.kit.ids import TenantId
 
 Sort = Literal["name", "oldest_due", "overdue_amount", "last_action"]
@@ -23,10 +25,9 @@ _LIVE = "('awaiting_approval', 'scheduled', 'waiting')"
 NEVER = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 """Stands for no action at all, so that the key of the order is never null."""
 
-_LAST_AT = f"""greatest(
-  (select max(n.business_at) from activity n where n.tenant_id = $1 and n.customer_id = c.customer_id),
-  (select max(greatest(a.executed_at, a.completed_on::timestamptz)) from action a
-    where a.tenant_id = $1 and a.customer_id = c.customer_id and a.state in ('executed', 'completed')), '{NEVER.isoformat()}'::timestamptz)"""
+_ZONE = "(select l.time_zone from ledger l where l.tenant_id = $1 and l.ledger_id = c.ledger_id)"
+_DONE = done_with(customer="c.customer_id", zone=_ZONE)
+_LAST_AT = f"coalesce((select max(d.at) from ({_DONE}) d), '{NEVER.isoformat()}'::timestamptz)"
 
 _SPINES: dict[Sort, tuple[str, str, str, bool]] = {
     "name": ("select c.customer_id, c.name_search as key from customer c where {where}", "(key {after} ${key} or (key = ${key} and customer_id > ${id}))",
@@ -37,13 +38,15 @@ _SPINES: dict[Sort, tuple[str, str, str, bool]] = {
    and not exists (select 1 from item j where j.tenant_id = $1 and j.customer_id = i.customer_id and j.direction = 'debit' and j.state = 'posted'
                     and j.allocated_minor < j.amount_minor and j.due_on < i.due_on)
  group by i.due_on, i.customer_id""", "(i.due_on, i.customer_id) > (${key}, ${id})", "key", True),
-    "overdue_amount": (f"""select c.customer_id, o.key from (
-   select i.customer_id, -sum(i.amount_minor - i.allocated_minor)::int8 as key from item i
-    where {_OPEN_DEBT} and i.currency = ${{currency}} and i.due_on < {_TODAY.format("i")} group by i.customer_id) o
-   join customer c on c.tenant_id = $1 and c.customer_id = o.customer_id where {{where}}""", "(key, customer_id) > (${key}, ${id})", "key", False),
+    # The customers that are looked for come first, each with its day, so that of few only what they owe is added up.
+    "overdue_amount": (f"""select k.customer_id, -sum(i.amount_minor - i.allocated_minor)::int8 as key
+   from (select c.customer_id, {_TODAY.format("c")} as today from customer c where {{where}} offset 0) k
+   join item i on i.customer_id = k.customer_id and {_OPEN_DEBT} and i.currency = ${{currency}} and i.due_on < k.today
+  group by k.customer_id""", "(key, customer_id) > (${key}, ${id})", "key", False),
     "last_action": (f"select c.customer_id, {_LAST_AT} as key from customer c where {{where}}", "(key, customer_id) > (${key}, ${id})", "key", False),
 }  # fmt: skip
 
+# The look-ups of a customer stand behind an `offset 0`: without fresh statistics the planner would walk all work of the tenant by its day for each.
 _SHOWN = f"""
 select c.customer_id, c.ledger_id, c.external_id, c.name, c.country, c.territory, c.tags, g.code as group_code, f.key, {_TODAY.format("c")} as today,
        o.sums, o.oldest_due_on, o.items, v.statuses, s.step_code, p.person_id, p.name as person_name, b.degree as block_degree,
@@ -63,28 +66,18 @@ select c.customer_id, c.ledger_id, c.external_id, c.name, c.country, c.territory
                      from item i where {_OF_CUSTOMER}) r group by r.currency) q) o
  cross join lateral (
    select coalesce(array_agg(distinct i.status_code), '{{}}') as statuses from item i where {_OF_CUSTOMER} and i.status_code is not null) v
- left join lateral (
-   select coalesce(d.step_code, i.step_reached) as step_code from item i
-     left join item_dunning d on d.tenant_id = $1 and d.item_id = i.item_id
-    where {_OF_CUSTOMER} and coalesce(d.step_code, i.step_reached) is not null
-    order by coalesce(d.reminders, 0) desc, coalesce(d.last_reminded_on, i.last_reminded_on) desc, i.item_id limit 1) s on true
+ left join lateral ({STEP}) s on true
  left join assignment w on w.tenant_id = $1 and w.customer_id = c.customer_id and w.role = 'collector' and w.lead and w.ended_on is null
  left join person p on p.tenant_id = $1 and p.person_id = w.person_id
  left join lateral (
    select k.degree from account_block k where k.tenant_id = $1 and k.customer_id = c.customer_id and k.state = 'active'
     order by array_position(array['full', 'no_deliveries', 'no_new_orders', 'no_changes'], k.degree) limit 1) b on true
+ left join lateral (select d.* from ({_DONE}) d order by d.at desc, d.kind, d.id desc limit 1) y on true
  left join lateral (
    select * from (
-     (select 'activity' as kind, n.activity_id as id, n.kind as what, n.business_at as at from activity n
-       where n.tenant_id = $1 and n.customer_id = c.customer_id order by n.business_at desc, n.activity_id desc limit 1)
-     union all
-     (select 'action', a.action_id, coalesce(a.task_kind, a.step_code, a.kind), greatest(a.executed_at, a.completed_on::timestamptz) from action a
-       where a.tenant_id = $1 and a.customer_id = c.customer_id and a.state in ('executed', 'completed')
-       order by greatest(a.executed_at, a.completed_on::timestamptz) desc nulls last, a.action_id desc limit 1)) z
-    order by date_trunc('second', z.at) desc nulls last, z.kind limit 1) y on true
- left join lateral (
-   select a.action_id, a.kind, a.task_kind, a.step_code, coalesce(a.title, a.step_name) as title, a.state, a.scheduled_on from action a
-    where a.tenant_id = $1 and a.customer_id = c.customer_id and a.state in {_LIVE} order by a.scheduled_on, a.action_id limit 1) x on true
+     select a.action_id, a.kind, a.task_kind, a.step_code, coalesce(a.title, a.step_name) as title, a.state, a.scheduled_on from action a
+      where a.tenant_id = $1 and a.customer_id = c.customer_id and a.state in {_LIVE} offset 0) z
+    order by z.scheduled_on, z.action_id limit 1) x on true
  order by f.place
 """
 
@@ -139,12 +132,16 @@ def _conditions(where: CustomerFilter, values: _Values) -> list[str]:
                   where {_OF_CUSTOMER} and i.currency = ${add(where.currency)} and i.due_on < {_TODAY.format("c")}) >= ${add(where.overdue_minor)}::int8"""
         )
     if where.without_action_since is not None:
-        found += _without_action(add(where.without_action_since), None if where.action_type is None else add(where.action_type))
+        found.append(_without_action(add(where.without_action_since), None if where.action_type is None else add(where.action_type)))
     if where.step_code is not None:
+        place = add(where.step_code)
+        counts = f"(select r.code from rung r where r.step_code = ${place})"
+        # Whoever never completed such a step is left out before the ladders are walked.
         found.append(
-            f"""exists (select 1 from item i left join item_dunning d on d.tenant_id = $1 and d.item_id = i.item_id
-                         where {_OF_CUSTOMER} and coalesce(d.step_code, i.step_reached) = ${add(where.step_code)})"""
+            f"""(exists (select 1 from item_progress p where p.tenant_id = $1 and p.customer_id = c.customer_id and p.state = 'completed' and p.step_code in {counts})
+                 or exists (select 1 from item i where {_OF_CUSTOMER} and i.step_reached in {counts}))"""
         )
+        found.append(f"({STEP}) = ${place}")
     if where.status_code is not None:
         found.append(f"exists (select 1 from item i where {_OF_CUSTOMER} and coalesce(i.status_code, 'ongoing') = ${add(where.status_code)})")
     collector = "select 1 from assignment s where s.tenant_id = $1 and s.customer_id = c.customer_id and s.role = 'collector' and s.ended_on is null"
@@ -167,21 +164,10 @@ def _conditions(where: CustomerFilter, values: _Values) -> list[str]:
     return found
 
 
-def _without_action(since: int, kind: int | None) -> list[str]:
-    """Return that nothing was done since a day; with a kind: no activity, message, task or step of that kind."""
-    of_activity, of_action = (f" and n.kind = ${kind}", f" and (a.task_kind = ${kind} or a.step_code = ${kind})") if kind else ("", "")
-    begins = f"(${since}::date::timestamp at time zone (select l.time_zone from ledger l where l.tenant_id = $1 and l.ledger_id = c.ledger_id))"
-    found = [
-        f"not exists (select 1 from activity n where n.tenant_id = $1 and n.customer_id = c.customer_id and n.business_at >= {begins}{of_activity})",
-        f"""not exists (select 1 from action a where a.tenant_id = $1 and a.customer_id = c.customer_id and a.state in ('executed', 'completed')
-                         and (a.completed_on >= ${since}::date or a.executed_at >= {begins}){of_action})""",
-    ]
-    if kind:
-        found.append(
-            f"""not exists (select 1 from message m where m.tenant_id = $1 and m.customer_id = c.customer_id and m.channel = ${kind}
-                             and m.accepted_on >= ${since}::date)"""
-        )
-    return found
+def _without_action(since: int, kind: int | None) -> str:
+    """Return that there was no action with the customer on a day or after it; with a kind: none of that kind."""
+    of_kind = f" and ${kind} = any (d.types)" if kind else ""
+    return f"not exists (select 1 from ({_DONE}) d where d.on_day >= ${since}::date{of_kind})"
 
 
 def _spine(days: LedgerDays, where: CustomerFilter, sort: Sort, currency: str | None, after: tuple[Any, UUID] | None, limit: int | None) -> tuple[str, _Values]:
@@ -199,10 +185,11 @@ def _spine(days: LedgerDays, where: CustomerFilter, sort: Sort, currency: str | 
 
 
 def _statement(
-    days: LedgerDays, where: CustomerFilter, sort: Sort, currency: str | None, after: tuple[Any, UUID] | None, limit: int | None
+    days: LedgerDays, where: CustomerFilter, rungs: Rungs, sort: Sort, currency: str | None, after: tuple[Any, UUID] | None, limit: int | None
 ) -> tuple[str, _Values]:
     spine, values = _spine(days, where, sort, currency, after, limit)
-    return f"with found as (select s.*, row_number() over () as place from ({spine}) s) {_SHOWN}", values
+    ladders = RUNGS.format(place=values.add(encode_json(rungs)))
+    return f"with {ladders}, found as (select s.*, row_number() over () as place from ({spine}) s) {_SHOWN}", values
 
 
 async def customers_after(
@@ -210,6 +197,7 @@ async def customers_after(
     tenant_id: TenantId,
     days: LedgerDays,
     where: CustomerFilter,
+    rungs: Rungs,
     *,
     sort: Sort,
     currency: str | None,
@@ -217,20 +205,22 @@ async def customers_after(
     limit: int,
 ) -> list[asyncpg.Record]:
     """Return customers past a key and id in the order asked for, each with its sums, step, people, last and next action."""
-    text, values = _statement(days, where, sort, currency, after, limit)
+    text, values = _statement(days, where, rungs, sort, currency, after, limit)
     return await session.rows(text, tenant_id, *values.values[1:])
 
 
 async def stream(
-    session: ReadSession, tenant_id: TenantId, days: LedgerDays, where: CustomerFilter, *, sort: Sort, currency: str | None
+    session: ReadSession, tenant_id: TenantId, days: LedgerDays, where: CustomerFilter, rungs: Rungs, *, sort: Sort, currency: str | None
 ) -> AsyncIterator[asyncpg.Record]:
     """Yield all customers in the order asked for."""
-    text, values = _statement(days, where, sort, currency, None, None)
+    text, values = _statement(days, where, rungs, sort, currency, None, None)
     async for row in session.stream(text, tenant_id, *values.values[1:]):
         yield row
 
 
-async def ids_of(session: ReadSession, tenant_id: TenantId, days: LedgerDays, where: CustomerFilter, limit: int) -> list[UUID]:
-    """Return the customers that a filter finds, by name."""
-    text, values = _spine(days, where, "name", None, None, limit)
-    return [row["customer_id"] for row in await session.rows(text, tenant_id, *values.values[1:])]
+async def keys_after(
+    session: ReadSession, tenant_id: TenantId, days: LedgerDays, where: CustomerFilter, rungs: Rungs, after: tuple[str, UUID] | None, limit: int
+) -> list[tuple[str, UUID]]:
+    """Return the customers that a filter finds past a place, by name: the search form of the name, and the id."""
+    text, values = _spine(days, where, "name", None, after, limit)
+    return [(row["key"], row["customer_id"]) for row in await session.rows(f"with {RUNGS.format(place=values.add(encode_json(rungs)))} {text}", tenant_id, *values.values[1:])]

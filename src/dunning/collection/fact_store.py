@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 import asyncpg
 
+from dunning.collection.contact_budget_store import counted
+from dunning.collection.kept_back_store import kept_back
+from dunning.kit.columns import UNSEEN_TENANT
 from dunning.kit.database import ReadSession
-from dunning.kit.ids import CustomerId, LedgerId, TenantId
+from dunning.kit.ids import ActionId, CustomerId, LedgerId, TenantId
 
 _LOWEST = UUID(int=0)
 _ORDINAL = "({0} - date '0001-01-01') + 1"
@@ -19,23 +22,24 @@ def _day(column: str) -> str:
     return _ORDINAL.format(column)
 
 
+_COUNTED = counted(
+    customer="p.customer_id", zone="p.time_zone", after="($2::date - p.contact_budget_days)", but_for="p.but_for", where="p.contact_budget is not null",
+    tenant=UNSEEN_TENANT,
+)  # fmt: skip
+
 # Every look-up is by customer, or by row behind an `offset 0`, which the planner does not see through: without statistics, on the first nights of
 # a tenant, it would otherwise join a page with all rows of the tenant, page by page.
 _FACTS = (
     f"""
-, ledger_holds as materialized (
-  select h.ledger_id, h.until_on from hold h
-   where h.tenant_id = $1 and h.scope = 'ledger' and h.released_at is null and h.from_on <= $2 and (h.until_on is null or h.until_on >= $2)
-)
 select p.customer_id, p.facts_version, p.planned_revision, p.country, p.subdivision, p.tags, p.contact_budget, p.contact_budget_days,
+       p.ledger_id, p.person_contact_budget, p.person_contact_budget_days,
        i.item_ids, i.document_ids, i.numbers, i.documents_on, i.dues_on, i.currencies, i.opens_minor, i.amounts_minor, i.directions,
        i.episodes, i.scenario_ids, i.versions, i.delivered_on, i.automatic, i.imported_ids, i.imported_steps, i.imported_on,
-       i.status_item_ids, i.status_codes, e.agreed_ids, e.agreed_kinds, e.agreed_on,
        u.receipt_ids, u.receipt_numbers, u.received_on, u.receipt_currencies, u.receipt_opens_minor, u.receipt_amounts_minor,
-       h.held_item_ids, h.held_until,
+       k.kept_ids, k.kept_marks, k.kept_until,
        g.pending_ids, g.progress_ids, g.progress_episodes, g.progress_scenarios, g.progress_versions, g.progress_steps, g.progress_repeats,
        g.progress_states, g.progress_reasons, g.progress_on, g.progress_counted_from, g.progress_kinds, g.progress_deadlines,
-       a.last_contact, a.contact_days, a.sent_scenarios, a.sent_kinds, a.sent_documents, a.sent_on, r.returned_ids, r.returned_on
+       a.last_contact, d.counted_days, a.sent_scenarios, a.sent_kinds, a.sent_documents, a.sent_on, e.fact_ids, e.fact_kinds, e.fact_days
   from page p
   left join lateral (
     select array_agg(i.item_id::text) as item_ids,
@@ -54,13 +58,11 @@ select p.customer_id, p.facts_version, p.planned_revision, p.country, p.subdivis
            array_agg(coalesce(i.collection_method, p.collection_method) = 'automatic') as automatic,
            array_agg(i.item_id::text) filter (where i.step_reached is not null) as imported_ids,
            array_agg(i.step_reached) filter (where i.step_reached is not null) as imported_steps,
-           array_agg({_day("i.last_reminded_on")}) filter (where i.step_reached is not null) as imported_on,
-           array_agg(i.item_id::text) filter (where i.status_code is not null) as status_item_ids,
-           array_agg(i.status_code) filter (where i.status_code is not null) as status_codes
+           array_agg({_day("i.last_reminded_on")}) filter (where i.step_reached is not null) as imported_on
       from item i
-      left join scenario sc on sc.tenant_id = $1 and sc.published_version is not null
+      left join scenario sc on sc.tenant_id = {UNSEEN_TENANT} and sc.published_version is not null
         and sc.scenario_id = case i.policy when 'scenario' then i.scenario_id when 'inherit' then p.scenario_id end
-     where i.tenant_id = $1 and i.customer_id = p.customer_id and i.allocated_minor < i.amount_minor and i.state = 'posted'
+     where i.tenant_id = {UNSEEN_TENANT} and i.customer_id = p.customer_id and i.allocated_minor < i.amount_minor and i.state = 'posted'
   ) i on true
   left join lateral (
     select array_agg(r.receipt_id::text) as receipt_ids,
@@ -70,19 +72,13 @@ select p.customer_id, p.facts_version, p.planned_revision, p.country, p.subdivis
            array_agg(r.amount_minor - r.allocated_minor - r.returned_minor) as receipt_opens_minor,
            array_agg(r.amount_minor) as receipt_amounts_minor
       from receipt r
-     where r.tenant_id = $1 and r.customer_id = p.customer_id
+     where r.tenant_id = {UNSEEN_TENANT} and r.customer_id = p.customer_id
        and r.allocated_minor + r.returned_minor < r.amount_minor and r.state in ('received', 'cleared')
   ) u on true
   left join lateral (
-    select array_agg(h.item_id::text) as held_item_ids, array_agg({_day("h.until_on")}) as held_until
-      from (
-        select h.item_id, h.until_on from hold h
-         where h.tenant_id = $1 and h.customer_id = p.customer_id and h.released_at is null
-           and h.from_on <= $2 and (h.until_on is null or h.until_on >= $2)
-        union all
-        select null, l.until_on from ledger_holds l where l.ledger_id = p.ledger_id
-      ) h
-  ) h on true
+    select array_agg(k.item_id::text) as kept_ids, array_agg(k.mark) as kept_marks, array_agg({_day("k.until_on")}) as kept_until
+      from ({kept_back(tenant=UNSEEN_TENANT, customer="p.customer_id", ledger="p.ledger_id", day="$2::date", action="p.but_for")}) k
+  ) k on true
   left join lateral (
     select array_agg(g.item_id::text) filter (where g.state = 'pending') as pending_ids,
            array_agg(g.item_id::text) filter (where g.state <> 'pending') as progress_ids,
@@ -99,50 +95,38 @@ select p.customer_id, p.facts_version, p.planned_revision, p.country, p.subdivis
            array_agg({_day("a.deadline_on")}) filter (where g.state <> 'pending') as progress_deadlines
       from item_progress g
       join lateral (
-        select from item i where i.tenant_id = $1 and i.item_id = g.item_id and i.allocated_minor < i.amount_minor and i.state = 'posted' offset 0
+        select from item i where i.tenant_id = {UNSEEN_TENANT} and i.item_id = g.item_id and i.allocated_minor < i.amount_minor and i.state = 'posted' offset 0
       ) i on true
-      left join lateral (select a.kind, a.deadline_on from action a where a.tenant_id = $1 and a.action_id = g.action_id offset 0) a on true
-     where g.tenant_id = $1 and g.customer_id = p.customer_id and g.state <> 'void' and ($3::uuid is null or g.action_id is distinct from $3)
+      left join lateral (select a.kind, a.deadline_on from action a where a.tenant_id = {UNSEEN_TENANT} and a.action_id = g.action_id offset 0) a on true
+     where g.tenant_id = {UNSEEN_TENANT} and g.customer_id = p.customer_id and g.state <> 'void' and (g.action_id = p.but_for) is not true
   ) g on true
   left join lateral (
     select max({{contact_day}}) filter (where {{contact}}) as last_contact,
-           array_agg({{contact_day}}) filter (where {{contact}} and p.contact_budget is not null
-                                              and {{contact_day}} > {_day("$2::date")} - p.contact_budget_days) as contact_days,
            array_agg(a.scenario_id::text) filter (where {{sent}}) as sent_scenarios,
            array_agg(a.kind) filter (where {{sent}}) as sent_kinds,
            array_agg(a.document_id::text) filter (where {{sent}}) as sent_documents,
            array_agg({_day("a.local_date")}) filter (where {{sent}}) as sent_on
       from action a
-     where a.tenant_id = $1 and a.customer_id = p.customer_id and a.action_id is distinct from $3
+     where a.tenant_id = {UNSEEN_TENANT} and a.customer_id = p.customer_id and a.action_id is distinct from p.but_for
   ) a on true
   left join lateral (
-    select array_agg(x.item_id::text) as returned_ids, array_agg({_day("r.returned_on")}) as returned_on
-      from payment_return r
-      join lateral (
-        select x.item_id from allocation x
-         where x.tenant_id = $1 and x.receipt_id = r.receipt_id and x.reverses_id is not null and x.reason = 'returned' offset 0
-      ) x on true
-     where r.tenant_id = $1 and r.customer_id = p.customer_id
-  ) r on true
+    select array_agg({_day("d.on_day")}) as counted_days from ({_COUNTED}) d
+  ) d on true
   left join lateral (
-    select array_agg(x.item_id::text) as agreed_ids, array_agg(x.kind) as agreed_kinds, array_agg(x.on_day) as agreed_on
+    select array_agg(f.item_id::text) as fact_ids, array_agg(f.kind) as fact_kinds, array_agg({_day("f.on_day")}) as fact_days
       from (
-        select d.item_id, 'disputed' as kind, null::int as on_day from dispute_item d
-         where d.tenant_id = $1 and d.customer_id = p.customer_id and d.open
-        union all
-        select t.item_id, 'attached', null from action_item t
-         where t.tenant_id = $1 and t.customer_id = p.customer_id and t.state = 'attached' and t.action_id is distinct from $3
-        union all
-        select o.item_id, 'promised', {_day("m.promised_on")} + m.grace_days
-          from promise_item o
+        select x.item_id, 'payment_returned' as kind, r.returned_on as on_day
+          from payment_return r
           join lateral (
-            select m.promised_on, m.grace_days from promise m
-             where m.tenant_id = $1 and m.promise_id = o.promise_id and m.state = 'open' and m.pauses offset 0
-          ) m on true
-         where o.tenant_id = $1 and o.customer_id = p.customer_id and o.open
+            select x.item_id from allocation x
+             where x.tenant_id = {UNSEEN_TENANT} and x.receipt_id = r.receipt_id and x.reverses_id is not null and x.reason = 'returned' offset 0
+          ) x on true
+         where r.tenant_id = {UNSEEN_TENANT} and r.customer_id = p.customer_id
         union all
-        select f.item_id, f.kind, {_day('f."on"')} from item_fact f where f.tenant_id = $1 and f.customer_id = p.customer_id
-      ) x
+        select f.item_id, f.kind, f."on" from item_fact f
+          left join lateral (select s.state from promise s where s.tenant_id = {UNSEEN_TENANT} and s.promise_id = f.source_id offset 0) s on f.kind = 'promise_broken'
+         where f.tenant_id = {UNSEEN_TENANT} and f.customer_id = p.customer_id and (f.kind <> 'promise_broken' or s.state = 'broken')
+      ) f
   ) e on true
  order by p.customer_id
 """.replace(
@@ -153,12 +137,13 @@ select p.customer_id, p.facts_version, p.planned_revision, p.country, p.subdivis
     .replace("{sent}", "a.one_a_day and a.local_date >= $2 and a.state not in ('cancelled', 'rejected', 'superseded')")
 )
 
-_PAGE = """
+_PAGE = f"""
 with page as materialized (
   select s.customer_id, s.ledger_id, s.facts_version, s.planned_revision,
          coalesce(c.country, l.country) as country,
          case when c.country is null then coalesce(c.subdivision, l.subdivision) else c.subdivision end as subdivision,
-         c.collection_method, c.tags, l.contact_budget, l.contact_budget_days,
+         c.collection_method, c.tags, l.contact_budget, l.contact_budget_days, l.person_contact_budget, l.person_contact_budget_days, l.time_zone,
+         {{but_for}} as but_for,
          case c.policy when 'never' then null when 'scenario' then c.scenario_id
               else case g.policy when 'never' then null when 'scenario' then g.scenario_id else l.scenario_id end end as scenario_id
     from customer_state s
@@ -168,20 +153,21 @@ with page as materialized (
     ) c on true
     join ledger l on l.tenant_id = s.tenant_id and l.ledger_id = s.ledger_id
     left join customer_group g on g.tenant_id = s.tenant_id and g.customer_group_id = c.customer_group_id
-   where s.tenant_id = $1 and {condition}
+   where s.tenant_id = {UNSEEN_TENANT} and {{condition}}
 )
 """
 
 _DUE = (
     _PAGE.format(
-        condition="""s.ledger_id = $4 and s.customer_id > $5 and (s.review_on <= $2 or s.planned_revision < $6 or $8)
-     and ($9::uuid[] is null or s.customer_id = any ($9))
-     and ($10::text[] is null or g.code = any ($10))
-   order by s.customer_id limit $7"""
+        but_for="null::uuid",
+        condition="""s.ledger_id = $3 and s.customer_id > $4 and (s.review_on <= $2 or s.planned_revision < $5 or $7)
+     and ($8::uuid[] is null or s.customer_id = any ($8))
+     and ($9::text[] is null or g.code = any ($9))
+   order by s.customer_id limit $6""",
     )
     + _FACTS
 )
-_GIVEN = _PAGE.format(condition="s.customer_id = any ($4::uuid[])") + _FACTS
+_GIVEN = _PAGE.format(but_for="($4::uuid[])[array_position($3::uuid[], s.customer_id)]", condition="s.customer_id = any ($3::uuid[])") + _FACTS
 
 
 async def facts_of_due(
@@ -199,18 +185,13 @@ async def facts_of_due(
 ) -> list[asyncpg.Record]:
     """Return the facts of the next customers of a ledger that are to be looked at, in id order; `every` looks at sleeping ones too."""
     return await session.rows(
-        _DUE, tenant_id, today, None, ledger_id, after or _LOWEST, revision, limit, every,
+        _DUE, tenant_id, today, ledger_id, after or _LOWEST, revision, limit, every,
         None if customer_ids is None else list(customer_ids), None if group_codes is None else list(group_codes),
     )  # fmt: skip
 
 
 async def facts_of(
-    session: ReadSession, tenant_id: TenantId, customer_ids: Sequence[CustomerId], today: dt.date, *, without_action: UUID | None = None
+    session: ReadSession, tenant_id: TenantId, customer_ids: Sequence[CustomerId], today: dt.date, *, but_for: Mapping[CustomerId, ActionId]
 ) -> list[asyncpg.Record]:
-    """Return the facts of given customers in id order, as if one action did not exist where `without_action` names it."""
-    return await session.rows(_GIVEN, tenant_id, today, without_action, list(customer_ids))
-
-
-async def excluding_statuses(session: ReadSession, tenant_id: TenantId) -> frozenset[str]:
-    """Return the codes of the item statuses that take items out of reminding."""
-    return frozenset(row["code"] for row in await session.rows("select code from item_status where tenant_id = $1 and excludes", tenant_id))
+    """Return the facts of given customers in id order, each as if the action named for it in `but_for` did not exist."""
+    return await session.rows(_GIVEN, tenant_id, today, list(customer_ids), [but_for.get(customer_id) for customer_id in customer_ids])

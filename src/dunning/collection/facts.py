@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
+from types import MappingProxyType
 from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
 
-from dunning.collection import catalogue, fact_store, override_store
+from dunning.collection import catalogue, contact_budget, fact_store, override_store, sheet_store
 from dunning.collection.catalogue import Catalogue
 from dunning.collection.override_store import StoredOverride
 from dunning.kit import calendar as business_days
 from dunning.kit.database import ReadSession, encode_json
-from dunning.kit.ids import CustomerId, LedgerId, TenantId
+from dunning.kit.ids import ActionId, CustomerId, LedgerId, TenantId
 from dunning.scenarios.position import Sent
-from dunning.scenarios.rules import COMPLETED, CREDIT, SKIPPED, Calendar, Compiled, Defaults, Fact, Id, Item, Position, Progress
-from dunning.scenarios.steps import TriggerKind
+from dunning.scenarios.rules import COMPLETED, CREDIT, SKIPPED, Calendar, Compiled, Day, Defaults, Fact, Id, Item, Position, Progress
+
+_NONE: Mapping[CustomerId, ActionId] = MappingProxyType({})
 
 YEARS_BEFORE = 2
 YEARS_AFTER = 2
@@ -57,10 +59,10 @@ async def due_facts(
 
 
 async def facts_of(
-    session: ReadSession, tenant_id: TenantId, customer_ids: Sequence[CustomerId], today: dt.date, *, without_action: UUID | None = None
+    session: ReadSession, tenant_id: TenantId, customer_ids: Sequence[CustomerId], today: dt.date, *, but_for: Mapping[CustomerId, ActionId] = _NONE
 ) -> tuple[list[CustomerFacts], Catalogue]:
-    """Return positions of given customers, as if one action did not exist where `without_action` names it, and the scenarios they name."""
-    rows = await fact_store.facts_of(session, tenant_id, customer_ids, today, without_action=without_action)
+    """Return positions of given customers, each as if the action named for it in `but_for` did not exist, and the scenarios they name."""
+    rows = await fact_store.facts_of(session, tenant_id, customer_ids, today, but_for=but_for)
     return await _positions(session, tenant_id, rows, today)
 
 
@@ -69,14 +71,14 @@ async def _positions(session: ReadSession, tenant_id: TenantId, rows: Sequence[a
     known = await catalogue.load(session, tenant_id, named)
     uses_calendar = known.uses_calendar(named)
     no_calendar = Calendar()
-    excluding = await fact_store.excluding_statuses(session, tenant_id) if any(row["status_codes"] for row in rows) else frozenset()
     own_steps = await _own_steps(session, tenant_id, rows)
+    reachable = await _reachable(session, tenant_id, rows, today)
     made = []
     for row in rows:
         calendar = calendar_of(row["country"], row["subdivision"], today.year) if uses_calendar else no_calendar
         overrides = own_steps.get(row["customer_id"], ())
         of_customer = known.varied_by(overrides)
-        position = position_of(row, of_customer.compiled, calendar, excluding, overrides)
+        position = position_of(row, of_customer.compiled, calendar, overrides, reachable.get(row["customer_id"], ()))
         made.append(CustomerFacts(CustomerId(row["customer_id"]), row["facts_version"], position, of_customer))
     return made, known
 
@@ -85,6 +87,21 @@ async def _own_steps(session: ReadSession, tenant_id: TenantId, rows: Sequence[a
     found: dict[UUID, list[StoredOverride]] = {}
     for override in await override_store.overrides_of(session, tenant_id, [row["customer_id"] for row in rows]):
         found.setdefault(override.customer_id, []).append(override)
+    return found
+
+
+async def _reachable(
+    session: ReadSession, tenant_id: TenantId, rows: Sequence[asyncpg.Record], today: dt.date
+) -> dict[UUID, tuple[tuple[str, Day], ...]]:
+    """Return by customer from when the people in its roles may be written to; nothing is asked where no ledger has a budget of a person."""
+    budgets = {row["ledger_id"]: (row["person_contact_budget"], row["person_contact_budget_days"]) for row in rows if row["person_contact_budget"] is not None}
+    found: dict[UUID, tuple[tuple[str, Day], ...]] = {}
+    for ledger_id, (budget, window) in budgets.items():  # a page is of one ledger
+        contacts = await sheet_store.contacts_of(session, tenant_id, [row["customer_id"] for row in rows if row["ledger_id"] == ledger_id])
+        emails = {one.email for of_customer in contacts.values() for one in of_customer if one.email and not one.internal}
+        counted = await contact_budget.people(session, ledger_id, budget, window, emails, today)
+        for customer_id, of_customer in contacts.items():
+            found[customer_id] = tuple(contact_budget.roles_free_on(counted, of_customer).items())
     return found
 
 
@@ -109,10 +126,10 @@ def position_of(
     row: asyncpg.Record,
     scenarios: Mapping[tuple[Id, int], Compiled],
     calendar: Calendar,
-    excluding: Collection[str] = frozenset(),
     overrides: Sequence[StoredOverride] = (),
+    reachable: tuple[tuple[str, Day], ...] = (),
 ) -> Position:
-    """Build one customer's position from its row of facts; `excluding` are the statuses that take items out of reminding."""
+    """Build one customer's position from its row of facts; `reachable` says from when the people in its roles may be written to."""
     items: list[Item] = []
     if row["item_ids"]:
         items = list(
@@ -124,8 +141,8 @@ def position_of(
         )  # fmt: skip
         if True in row["automatic"]:
             items = [item._replace(automatic_collection=True) if auto else item for item, auto in zip(items, row["automatic"], strict=True)]
-    if row["held_item_ids"]:
-        items = _with_holds(items, row["held_item_ids"], row["held_until"])
+    if row["kept_ids"]:
+        items = _kept_back(items, zip(row["kept_ids"], row["kept_marks"], row["kept_until"], strict=True))
     if row["pending_ids"]:
         pending = set(row["pending_ids"])
         items = [item._replace(pending_action=True) if item.id in pending else item for item in items]
@@ -148,57 +165,44 @@ def position_of(
     if row["sent_on"]:
         sent = frozenset(map(Sent, row["sent_on"], row["sent_scenarios"], row["sent_kinds"], row["sent_documents"]))
     facts: tuple[Fact, ...] = ()
-    if row["returned_ids"]:
-        pairs = zip(row["returned_ids"], row["returned_on"], strict=True)
-        facts = tuple(Fact(item_id, TriggerKind.PAYMENT_RETURNED.value, on) for item_id, on in pairs)
-    if row["status_codes"]:
-        excluded = {item_id for item_id, code in zip(row["status_item_ids"], row["status_codes"], strict=True) if code in excluding}
-        items = [item._replace(excluded=True) if item.id in excluded else item for item in items]
-    if row["agreed_ids"]:
-        items, agreed = _agreed(items, row)
-        facts = (*facts, *agreed)
-    contacts = tuple(row["contact_days"] or (() if row["last_contact"] is None else (row["last_contact"],)))
+    if row["fact_ids"]:
+        facts = tuple(map(Fact, row["fact_ids"], row["fact_kinds"], row["fact_days"]))
+    contacts = () if row["last_contact"] is None else (row["last_contact"],)
     defaults = Defaults() if row["contact_budget"] is None else Defaults(contact_budget=row["contact_budget"], contact_budget_days=row["contact_budget_days"])
     own = tuple((str(one.scenario_id), one.kind, one.step_code, encode_json(one.content)) for one in overrides)
-    return Position(tuple(items), tuple(progress), contacts, facts, sent, calendar, defaults, frozenset(row["tags"]), own)
+    return Position(
+        tuple(items), tuple(progress), contacts, facts, sent, calendar, defaults, frozenset(row["tags"]), own, tuple(row["counted_days"] or ()), reachable
+    )  # fmt: skip
 
 
-def _agreed(items: Sequence[Item], row: asyncpg.Record) -> tuple[list[Item], list[Fact]]:
-    """Mark what is disputed, promised or attached to a specific action, and return with it what has come of promises and disputes."""
-    marks: dict[str, dict[str, object]] = {}
-    known = {item.id for item in items}
-    facts: list[Fact] = []
-    for item_id, kind, on in zip(row["agreed_ids"], row["agreed_kinds"], row["agreed_on"], strict=True):
-        mark = marks.setdefault(item_id, {})
-        if kind == "disputed":
-            mark["excluded"] = True
-        elif kind == "attached":
-            mark["specific_action"] = True
-        elif kind == "promised":
-            mark["promise_until"] = max(on, mark.get("promise_until", on))
-        elif item_id in known:
-            facts.append(Fact(item_id, kind, on))
-    return [item._replace(**marks[str(item.id)]) if marks.get(str(item.id)) else item for item in items], facts  # type: ignore[arg-type]  # names of fields
-
-
-def _with_holds(items: Sequence[Item], item_ids: Sequence[str | None], until: Sequence[int | None]) -> list[Item]:
-    """Mark what is held; a hold without an item holds all, and one without an end outlasts every other."""
-    ends: dict[str | None, int | None] = {}
-    for item_id, day in zip(item_ids, until, strict=True):
-        if item_id not in ends:
-            ends[item_id] = day
-        else:
-            before = ends[item_id]
-            ends[item_id] = None if before is None or day is None else max(before, day)
+def _kept_back(items: Sequence[Item], causes: Iterable[tuple[str | None, str, int | None]]) -> list[Item]:
+    """Mark items with what keeps them back; a cause without an item is every item's. Of several alike the longest counts, one without an end before all."""
+    ends: dict[str | None, dict[str, int | None]] = {}
+    for item_id, mark, day in causes:
+        own = ends.setdefault(item_id, {})
+        own[mark] = _longer(own.get(mark, day), day)
+    every = ends.get(None, {})
     made = []
     for item in items:
-        found = [ends[key] for key in (item.id, None) if key in ends]
-        if found:
-            finite = [day for day in found if day is not None]
-            made.append(item._replace(held=True, held_until=max(finite) if len(finite) == len(found) else None))
-        else:
-            made.append(item)
+        marks = ends.get(str(item.id), every)
+        if marks is not every:
+            marks = every | {mark: _longer(every.get(mark, day), day) for mark, day in marks.items()}
+        for mark, day in marks.items():
+            item = _MARKS[mark](item, day)  # noqa: PLW2901  # the same item, marked
+        made.append(item)
     return made
+
+
+def _longer(one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else max(one, other)
+
+
+_MARKS: dict[str, Callable[[Item, int | None], Item]] = {
+    "held": lambda item, until: item._replace(held=True, held_until=until),
+    "promised": lambda item, until: item._replace(promise_until=until),
+    "excluded": lambda item, _: item._replace(excluded=True),
+    "specific_action": lambda item, _: item._replace(specific_action=True),
+}
 
 
 def _progress_of(row: asyncpg.Record) -> tuple[list[Progress], dict[Id, int]]:

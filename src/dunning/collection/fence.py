@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import asyncpg
 
-from dunning.kit.clock import Clock, local_date
+from dunning.collection.kept_back_store import kept_back
+from dunning.kit.clock import Clock
 from dunning.kit.database import Session
 from dunning.kit.ids import ClaimId, CustomerId, MessageId, TenantId
 from dunning.ledger.customer_state import lock_customers, lock_free_customers
 from dunning.messages.ports import OutgoingMessage, Send, Stop
 from dunning.tenancy import service as tenancy
 
-DISPUTE = "dispute"
+DISPUTED, HELD = "disputed", "held"
 NEVER, INHERIT, AUTOMATIC = "never", "inherit", "automatic"
 
 
@@ -47,14 +47,14 @@ async def fence(session: Session, clock: Clock, messages: Sequence[OutgoingMessa
     versions = await (lock_customers if waits else lock_free_customers)(session, tenant_id, customers)
     # Whoever waits is answered in any case; a customer without a state row has no facts to send on.
     looked_at = [message for message in messages if waits or message.customer_id in versions]
-    standing = await _standing(session, tenant_id, [message.message_id for message in looked_at]) if looked_at else {}
+    standing = await _standing(session, clock, tenant_id, [message.message_id for message in looked_at]) if looked_at else {}
     found = {m.message_id: _stopped(m, standing.get(m.message_id), versions.get(m.customer_id)) for m in looked_at}
-    # Facts that have not moved since the claim was frozen need no second look; holds begin and end by the calendar alone.
+    # Facts that have not moved since the claim was frozen need no second look; what keeps items back begins and ends by the calendar alone.
     asked = [m for m in looked_at if found[m.message_id] is None]
     moved = {m.message_id for m in asked if versions[m.customer_id] != standing[m.message_id]["facts_version"]}
     # A policy may also change for a whole group or ledger, which moves no customer's facts.
     barred = {m.message_id for m in asked if standing[m.message_id]["origin"] == "scenario" and (m.message_id in moved or _bars(standing[m.message_id]))}
-    questioned = [m for m in asked if m.message_id in moved | barred or standing[m.message_id]["holds"]]
+    questioned = [m for m in asked if m.message_id in moved | barred or standing[m.message_id]["kept_ids"]]
     claims = await _claims_shown(session, tenant_id, {m.claim_id for m in questioned}) if questioned else {}
     open_now = await _open_now(session, tenant_id, {m.customer_id for m in asked if m.message_id in moved | barred}) if moved | barred else {}
     for message in questioned:
@@ -64,8 +64,8 @@ async def fence(session: Session, clock: Clock, messages: Sequence[OutgoingMessa
             found[message_id] = _changed(data, now)
         if message_id in barred:
             found[message_id] = found[message_id] or _barred(data, now, row)
-        if found[message_id] is None and row["holds"] and data.get("selection") != "internal":
-            found[message_id] = _held(row["holds"], data, local_date(clock.now(), row["time_zone"]))
+        if row["kept_ids"] and data.get("selection") != "internal":
+            found[message_id] = found[message_id] or _kept_back(row, data)
     return {message_id: stop or Send() for message_id, stop in found.items()}
 
 
@@ -107,51 +107,33 @@ def _stopped(message: OutgoingMessage, row: asyncpg.Record | None, facts_version
     return None
 
 
-async def _standing(session: Session, tenant_id: TenantId, message_ids: Sequence[MessageId]) -> dict[MessageId, asyncpg.Record]:
-    """Return how messages, their claims, actions and tenant stand, with what keeps items from being told.
+_STANDING = f"""
+select m.message_id, t.sending_enabled, t.stopped_at, t.sending_changed_at, m.created_at, k.state as claim_state, k.revision, k.facts_version,
+       a.state as action_state, a.origin, c.collection_method,
+       case when c.policy <> 'inherit' then c.policy when coalesce(g.policy, 'inherit') <> 'inherit' then g.policy else l.policy end as policy,
+       m.audience = 'customer' and k.data ? 'opt_out_key_id' and exists (
+         select from opt_out o where o.tenant_id = m.tenant_id and o.customer_id = m.customer_id and o.address_sha256 = m.address_sha256
+       ) as opted_out,
+       b.item_ids as kept_ids, b.whys as kept_whys
+  from message m
+  join tenant t on t.tenant_id = m.tenant_id
+  join claim k on k.tenant_id = m.tenant_id and k.claim_id = m.claim_id
+  join action a on a.tenant_id = m.tenant_id and a.action_id = m.action_id
+  join ledger l on l.tenant_id = m.tenant_id and l.ledger_id = m.ledger_id
+  join customer c on c.tenant_id = m.tenant_id and c.customer_id = m.customer_id
+  left join customer_group g on g.tenant_id = c.tenant_id and g.customer_group_id = c.customer_group_id
+ cross join lateral (select ($3::timestamptz at time zone l.time_zone)::date as today offset 0) d
+  left join lateral (
+    select array_agg(b.item_id::text) as item_ids, array_agg(b.why) as whys
+      from ({kept_back(tenant="m.tenant_id", customer="m.customer_id", ledger="m.ledger_id", day="d.today", action="m.action_id")}) b
+  ) b on true
+ where m.tenant_id = $1 and m.message_id = any ($2::uuid[])
+"""
 
-    These are the holds on their customers and ledgers that nobody has released, and, in the same form, disputes, statuses that exclude, promises
-    that pause (which their own reminder may name), and other actions that have taken items out of the scenario.
-    """
-    rows = await session.rows(
-        """select m.message_id, t.sending_enabled, t.stopped_at, t.sending_changed_at, m.created_at, k.state as claim_state, k.revision, k.facts_version,
-                  a.state as action_state, a.origin, l.time_zone, c.collection_method,
-                  case when c.policy <> 'inherit' then c.policy when coalesce(g.policy, 'inherit') <> 'inherit' then g.policy else l.policy end as policy,
-                  m.audience = 'customer' and k.data ? 'opt_out_key_id' and exists (
-                    select from opt_out o where o.tenant_id = m.tenant_id and o.customer_id = m.customer_id and o.address_sha256 = m.address_sha256
-                  ) as opted_out,
-                  (select jsonb_agg(jsonb_build_object('item_id', h.item_id, 'reason', h.reason, 'from_on', h.from_on, 'until_on', h.until_on))
-                     from (
-                       select h.item_id, h.reason, h.from_on, h.until_on from hold h
-                        where h.tenant_id = m.tenant_id and h.released_at is null
-                          and (h.customer_id = m.customer_id or (h.scope = 'ledger' and h.ledger_id = m.ledger_id))
-                       union all
-                       select d.item_id, 'dispute', date '0001-01-01', null from dispute_item d
-                        where d.tenant_id = m.tenant_id and d.customer_id = m.customer_id and d.open
-                       union all
-                       select i.item_id, 'status', date '0001-01-01', null from item i
-                         join item_status s on s.tenant_id = i.tenant_id and s.code = i.status_code and s.excludes
-                        where i.tenant_id = m.tenant_id and i.customer_id = m.customer_id and i.allocated_minor < i.amount_minor and i.state = 'posted'
-                       union all
-                       select o.item_id, 'promise', p.given_on, p.promised_on + p.grace_days from promise_item o
-                         join promise p on p.tenant_id = o.tenant_id and p.promise_id = o.promise_id and p.state = 'open' and p.pauses
-                          and p.reminder_action_id is distinct from m.action_id
-                        where o.tenant_id = m.tenant_id and o.customer_id = m.customer_id and o.open
-                       union all
-                       select t.item_id, 'specific_action', date '0001-01-01', null from action_item t
-                        where t.tenant_id = m.tenant_id and t.customer_id = m.customer_id and t.state = 'attached' and t.action_id <> m.action_id
-                     ) h) as holds
-             from message m
-             join tenant t on t.tenant_id = m.tenant_id
-             join claim k on k.tenant_id = m.tenant_id and k.claim_id = m.claim_id
-             join action a on a.tenant_id = m.tenant_id and a.action_id = m.action_id
-             join ledger l on l.tenant_id = m.tenant_id and l.ledger_id = m.ledger_id
-             join customer c on c.tenant_id = m.tenant_id and c.customer_id = m.customer_id
-             left join customer_group g on g.tenant_id = c.tenant_id and g.customer_group_id = c.customer_group_id
-            where m.tenant_id = $1 and m.message_id = any ($2::uuid[])""",
-        tenant_id,
-        list(message_ids),
-    )
+
+async def _standing(session: Session, clock: Clock, tenant_id: TenantId, message_ids: Sequence[MessageId]) -> dict[MessageId, asyncpg.Record]:
+    """Return how messages, their claims, actions and tenant stand, with what keeps items of their customers from being told today."""
+    rows = await session.rows(_STANDING, tenant_id, list(message_ids), clock.now())
     return {row["message_id"]: row for row in rows}
 
 
@@ -196,17 +178,17 @@ async def _open_now(session: Session, tenant_id: TenantId, customer_ids: Collect
     return found
 
 
-def _held(unreleased: Sequence[Mapping[str, Any]], data: Mapping[str, Any], today: dt.date) -> Stop | None:
-    day = today.isoformat()
-    holds = [hold for hold in unreleased if hold["from_on"] <= day and (hold["until_on"] is None or hold["until_on"] >= day)]
-    if not holds:
+def _kept_back(row: asyncpg.Record, data: Mapping[str, Any]) -> Stop | None:
+    """Return why rows of a claim may not be told, or None. Where some may, the claim is made anew without the others."""
+    shown = [(one["item_id"], one["section"]) for block in data["blocks"] for one in block["rows"] if one["section"] != "credit"]
+    whys: defaultdict[str | None, set[str]] = defaultdict(set)
+    for item_id, why in zip(row["kept_ids"], row["kept_whys"], strict=True):
+        whys[item_id].add(why)
+    found = {item_id: whys[item_id] | whys[None] for item_id, _ in shown}
+    if not any(found.values()):
         return None
-    candidates = {row["item_id"] for block in data["blocks"] for row in block["rows"] if row["section"] == "candidate"}
-    hit = [hold for hold in holds if hold["item_id"] is None or hold["item_id"] in candidates]
-    if not hit:
-        return None
-    everything = any(hold["item_id"] is None for hold in hit) or {hold["item_id"] for hold in hit} >= candidates
-    if not everything:
-        # Some rows are held: the rest is told by a new claim.
+    candidates = [found[item_id] for item_id, section in shown if section == "candidate"]
+    if not all(candidates):
         return Stop("amounts_changed")
-    return Stop("disputed" if any(hold["reason"] == DISPUTE for hold in hit) else "held")
+    named = set().union(*candidates)
+    return Stop(DISPUTED if DISPUTED in named else named.pop() if len(named) == 1 else HELD)

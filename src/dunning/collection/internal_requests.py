@@ -59,10 +59,11 @@ class Request:
     text: str | None
     items: Sequence[Asked]
     taken_by: str | None
+    is_taken_by_reader: bool
 
 
-async def request_of(session: ReadSession, *, tenant_id: TenantId, claim_id: ClaimId) -> Request | None:
-    """Return the question that an internal message asks; None where it asks none, but tells of something."""
+async def request_of(session: ReadSession, *, tenant_id: TenantId, claim_id: ClaimId, message_id: MessageId) -> Request | None:
+    """Return the question that an internal message asks, as its reader meets it; None where it asks none, but tells of something."""
     row = await session.row(
         """select a.action_id, a.customer_id, a.ledger_id, k.data
              from claim k join action a on a.tenant_id = $1 and a.action_id = k.action_id
@@ -90,10 +91,11 @@ async def request_of(session: ReadSession, *, tenant_id: TenantId, claim_id: Cla
         TAKEN,
     )
     names = await _names(session, tenant_id, [taken] if taken else [])
+    reader, _, _ = await _reader(session, tenant_id, message_id)
     asked = [Asked(comments=said[item["item_id"]], **dict(item)) for item in items]
     return Request(
         action_id, CustomerId(row["customer_id"]), LedgerId(row["ledger_id"]), row["data"]["customer"]["name"], row["data"].get("personal_text"), asked,
-        names[taken] if taken else None,
+        names[taken] if taken else None, taken is not None and taken == reader,
     )  # fmt: skip
 
 
@@ -101,7 +103,7 @@ async def take_charge(session: Session, clock: Clock, *, tenant_id: TenantId, re
     """Note that the reader of a message takes charge, and return the reader's name. Whoever says so last has it; saying it twice notes it once."""
     await lock_customers(session, tenant_id, [request.customer_id])
     actor, name, person_id = await _reader(session, tenant_id, message_id)
-    if request.taken_by == name:
+    if request.is_taken_by_reader:
         return name
     made = NewActivity(customer_id=request.customer_id, action_id=request.action_id, kind=TAKEN, text=None, data={"message_id": message_id})
     await action_store.insert_activities(session, tenant_id, request.ledger_id, [made], actor=actor, business_at=clock.now())
@@ -161,10 +163,11 @@ async def _reader(session: ReadSession, tenant_id: TenantId, message_id: Message
 
 async def _said(session: ReadSession, tenant_id: TenantId, item_ids: Sequence[UUID]) -> Mapping[UUID, list[Said]]:
     rows = await session.rows(
-        """select c.item_id, c.actor, c.business_at, c.text from unnest($2::uuid[]) as wanted (item_id)
+        """select c.item_id, c.actor, (c.business_at at time zone l.time_zone)::date as said_on, c.text from unnest($2::uuid[]) as wanted (item_id)
              cross join lateral (
                select c.* from item_comment c where c.tenant_id = $1 and c.item_id = wanted.item_id and c.text is not null
                 order by c.item_comment_id desc limit $3) c
+             join ledger l on l.tenant_id = $1 and l.ledger_id = c.ledger_id
             order by c.item_comment_id""",
         tenant_id,
         list(item_ids),
@@ -173,7 +176,7 @@ async def _said(session: ReadSession, tenant_id: TenantId, item_ids: Sequence[UU
     names = await _names(session, tenant_id, [row["actor"] for row in rows])
     found: defaultdict[UUID, list[Said]] = defaultdict(list)
     for row in rows:
-        found[row["item_id"]].append(Said(names[row["actor"]], row["business_at"].date(), row["text"]))
+        found[row["item_id"]].append(Said(names[row["actor"]], row["said_on"], row["text"]))
     return found
 
 

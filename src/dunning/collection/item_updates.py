@@ -9,7 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
-from dunning.collection import action_store, carrying, own_words, specific, specific_store
+from dunning.collection import action_store, carrying, leaving, own_words, specific, specific_store
 from dunning.collection.despatch import Outbound, Scene
 from dunning.collection.specific_rules import AD_HOC, Content, NewSpecific
 from dunning.events import service as events
@@ -18,7 +18,7 @@ from dunning.kit.clock import Clock
 from dunning.kit.database import Session
 from dunning.kit.errors import Malformed, NotFound
 from dunning.kit.ids import ActionId, CustomerId, ItemId, TenantId
-from dunning.ledger import item_comments
+from dunning.ledger import item_comments, item_statuses
 from dunning.ledger.customer_state import facts_changed, lock_customers
 from dunning.scenarios.steps import Audience, Mode
 
@@ -66,6 +66,8 @@ async def update_items(
         session, clock, tenant_id=tenant_id, actor=actor, ledger_id=scene.ledger.ledger_id, customer_id=customer_id, item_ids=[ItemId(one) for one in ids],
         status_code=update.status_code, text=update.comment, source="person", source_id=None,
     )  # fmt: skip
+    if update.status_code is not None and (await item_statuses.status_of(session, tenant_id=tenant_id, code=update.status_code)).excludes:
+        await leaving.leave(session, clock, scene, [customer_id], ids, leaving.EXCLUDED_STATUS)
     message = None
     if update.notify != "none":
         message = await _notify(session, clock, scene, customer_id, ids, update, outbound)

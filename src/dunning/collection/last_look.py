@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
 
 from dunning.collection import action_store, catalogue, composition, facts, override_store, specific_store
-from dunning.collection.catalogue import Published
+from dunning.collection.catalogue import Catalogue, Published
 from dunning.collection.composition import Choice, Composition
 from dunning.collection.despatch import Own, Scene
-from dunning.collection.specific_rules import Content, select, step_of
+from dunning.collection.facts import CustomerFacts
+from dunning.collection.override_store import StoredOverride
+from dunning.collection.specific_rules import SPECIFIC, Content, select, step_of
 from dunning.kit.database import ReadSession
 from dunning.kit.ids import ActionId, CustomerId
-from dunning.scenarios.rules import compile_scenario
+from dunning.scenarios.rules import Id, compile_scenario
 from dunning.scenarios.steps import Channel, ContentMode, Notice, Scenario, StepKind, Task, TaskKind
 
 
@@ -30,54 +35,107 @@ class Look:
 
 async def published_of(session: ReadSession, scene: Scene, action: asyncpg.Record) -> Published:
     """Return the scenario version that an action belongs to; of one outside the scenario its own content, in that form."""
-    if action["origin"] != "scenario":
-        return own_version(action)
-    key = (str(action["scenario_id"]), action["scenario_version"])
-    known = await catalogue.load(session, scene.tenant_id, [key])
-    own = [one for one in await override_store.overrides_of(session, scene.tenant_id, [action["customer_id"]], removed=True) if str(one.scenario_id) == key[0]]
+    return (await _published(session, scene, [action]))[ActionId(action["action_id"])]
+
+
+async def _published(session: ReadSession, scene: Scene, actions: Sequence[asyncpg.Record]) -> dict[ActionId, Published]:
+    found = {ActionId(action["action_id"]): own_version(action) for action in actions if action["origin"] != "scenario"}
+    planned = {
+        ActionId(action["action_id"]): Planned(action["customer_id"], str(action["scenario_id"]), action["scenario_version"], action["step_code"])
+        for action in actions if action["origin"] == "scenario"
+    }  # fmt: skip
+    versions = await versions_of(session, scene, set(planned.values()))
+    return found | {action_id: versions[key] for action_id, key in planned.items()}
+
+
+class Planned(NamedTuple):
+    """Hold what was planned for a customer: a step in a version of a scenario."""
+
+    customer_id: UUID
+    scenario_id: Id
+    version: int
+    step_code: str
+
+
+async def versions_of(session: ReadSession, scene: Scene, planned: Collection[Planned]) -> dict[Planned, Published]:
+    """Return the versions that steps were planned in, with the customers' own steps; the same number of statements however many."""
+    if not planned:
+        return {}
+    known = await catalogue.load(session, scene.tenant_id, {(one.scenario_id, one.version) for one in planned})
+    own: defaultdict[tuple[UUID, Id], list[StoredOverride]] = defaultdict(list)
+    for override in await override_store.overrides_of(session, scene.tenant_id, {one.customer_id for one in planned}, removed=True):
+        own[override.customer_id, str(override.scenario_id)].append(override)
+    return {one: _as_planned(known, one, own[one.customer_id, one.scenario_id]) for one in planned}
+
+
+def _as_planned(known: Catalogue, planned: Planned, own: Sequence[StoredOverride]) -> Published:
+    key = planned.scenario_id, planned.version
     published = known.varied_by([one for one in own if one.removed_at is None])[key]
-    if action["step_code"] not in published.steps:
+    if planned.step_code not in published.steps:
         # The step was this customer's own when the action was planned, and was taken back since.
-        published = known.varied_by([one for one in own if one.step_code == action["step_code"]][-1:])[key]
+        published = known.varied_by([one for one in own if one.step_code == planned.step_code][-1:])[key]
     return published
 
 
-async def look(session: ReadSession, scene: Scene, action: asyncpg.Record) -> Look:
-    """Look at an action again. Rows that are settled, held or covered by now are named as dropped; nothing is ever added to its rows."""
-    action_id, customer_id = ActionId(action["action_id"]), CustomerId(action["customer_id"])
-    published = await published_of(session, scene, action)
-    found, _ = await facts.facts_of(session, scene.tenant_id, [customer_id], scene.today, without_action=action_id)
-    position, day = found[0].position, scene.today.toordinal()
-    if action["origin"] != "scenario":
-        content = Content.read(action["content"] or {})
-        item_ids = [str(item_id) for item_id in await specific_store.tied_items(session, scene.tenant_id, action_id)]
-        tells = content.kind == StepKind.NOTICE and not content.is_internal
-        composed = select(position, day, item_ids, published.steps[action["origin"]], tells_customer=tells)
-        return Look(composed, published, own_of(content, counts=action["counts_as_step"] is not None), found[0].facts_version)
-    rows = [row for row in await action_store.pending_rows(session, scene.tenant_id, action_id) if row["reason"] is None]
+async def look(session: ReadSession, scene: Scene, actions: Sequence[asyncpg.Record]) -> dict[ActionId, Look]:
+    """Look at actions of different customers again, the same number of statements however many.
+
+    Rows that are settled, kept back or covered by now are named as dropped; nothing is ever added to an action's rows.
+    """
+    day, by_id = scene.today.toordinal(), {ActionId(action["action_id"]): action for action in actions}
+    of_customer = {CustomerId(action["customer_id"]): action_id for action_id, action in by_id.items()}
+    published = await _published(session, scene, actions)
+    found, _ = await facts.facts_of(session, scene.tenant_id, list(of_customer), scene.today, but_for=of_customer)
+    now = {of_customer[one.customer_id]: one for one in found}
+    tied = await specific_store.tied_items(session, scene.tenant_id, [i for i, action in by_id.items() if action["origin"] != "scenario"])
+    choices = await _choices(session, scene, [i for i, action in by_id.items() if action["origin"] == "scenario"])
+    return {
+        action_id: _by_step(action, published[action_id], now[action_id], choices[action_id], day)
+        if action["origin"] == "scenario"
+        else _on_its_own(action, published[action_id], now[action_id], tied[action_id], day)
+        for action_id, action in by_id.items()
+    }
+
+
+async def _choices(session: ReadSession, scene: Scene, action_ids: Sequence[ActionId]) -> Mapping[ActionId, list[Choice]]:
+    """Return the candidate rows that actions were planned with, by action."""
+    found: defaultdict[ActionId, list[Choice]] = defaultdict(list)
+    for row in await action_store.pending_rows(session, scene.tenant_id, action_ids):
+        if row["reason"] is None:
+            counted = row["counted_from_on"]
+            day = None if counted is None else counted.toordinal()
+            choice = Choice(str(row["item_id"]), row["episode"], row["scenario_version"], row["step_code"], row["repeat_no"], day)
+            found[ActionId(row["action_id"])].append(choice)
+    return found
+
+
+def _by_step(action: asyncpg.Record, published: Published, now: CustomerFacts, choices: Sequence[Choice], day: int) -> Look:
     composed = composition.compose(
-        position, published.compiled, day, [choice_of(row) for row in rows], scenario_id=str(action["scenario_id"]), version=action["scenario_version"],
+        now.position, published.compiled, day, choices, scenario_id=str(action["scenario_id"]), version=action["scenario_version"],
         document_id=None if action["document_id"] is None else str(action["document_id"]),
     )  # fmt: skip
     if action["content"] is None or composed.action is None:
-        return Look(composed, published, None, found[0].facts_version)
+        return Look(composed, published, None, now.facts_version)
     content = Content.read(action["content"])
     personal = changed(published, composed.action.step_code, content)
-    return Look(composed, personal, Own(contact_ids=content.contact_ids, personal_subject=content.subject, personal_text=content.text), found[0].facts_version)
-
-
-def choice_of(row: asyncpg.Record) -> Choice:
-    """Return a row of progress as the choice that it was."""
-    counted = row["counted_from_on"]
-    return Choice(
-        str(row["item_id"]), row["episode"], row["scenario_version"], row["step_code"], row["repeat_no"], None if counted is None else counted.toordinal()
+    own = Own(
+        within_budget=not content.beyond_budget, contact_ids=content.contact_ids, personal_subject=content.subject, personal_text=content.text
     )  # fmt: skip
+    return Look(composed, personal, own, now.facts_version)
 
 
-def own_of(content: Content, *, counts: bool) -> Own:
+def _on_its_own(action: asyncpg.Record, published: Published, now: CustomerFacts, item_ids: Sequence[UUID], day: int) -> Look:
+    content = Content.read(action["content"] or {})
+    tells = content.kind == StepKind.NOTICE and not content.is_internal
+    composed = select(now.position, day, [str(item_id) for item_id in item_ids], published.steps[action["origin"]], tells_customer=tells)
+    within_budget = action["origin"] == SPECIFIC and not content.beyond_budget
+    return Look(composed, published, own_of(content, counts=action["counts_as_step"] is not None, within_budget=within_budget), now.facts_version)
+
+
+def own_of(content: Content, *, counts: bool, within_budget: bool) -> Own:
     """Return what is an action's own in a claim and its messages."""
     return Own(
-        selection="internal" if content.is_internal else "customer", counts=counts, contact_ids=content.contact_ids, to_emails=content.to_emails,
+        selection="internal" if content.is_internal else "customer", counts=counts, within_budget=within_budget, contact_ids=content.contact_ids, to_emails=content.to_emails,
         personal_subject=content.subject, personal_text=content.text,
     )  # fmt: skip
 

@@ -125,15 +125,15 @@ async def tidy_up(session: Session, clock: Clock, *, tenant_id: TenantId, ledger
         return 0
     today = local_date(clock.now(), ledger.time_zone)
     done = await actions.cancel_settled(session, clock, tenant_id=tenant_id, ledger_id=ledger_id, outbound=outbound, limit=BATCH)
-    for row in await action_queries.deadlines_passed(session, tenant_id, ledger_id, today, BATCH):
-        await lock_customers(session, tenant_id, [row["customer_id"]])
+    passed = await action_queries.deadlines_passed(session, tenant_id, ledger_id, today, BATCH)
+    if passed:
+        customers = {ActionId(row["action_id"]): CustomerId(row["customer_id"]) for row in passed}
+        await lock_customers(session, tenant_id, set(customers.values()))
         made = await operations.reach(
-            session, clock, tenant_id=tenant_id, ledger_id=ledger_id, customer_id=CustomerId(row["customer_id"]), action_id=ActionId(row["action_id"]),
-            moment=OperationWhen.DEADLINE_PASSED, today=today, actor=JOB,
-        )  # fmt: skip
+            session, clock, tenant_id=tenant_id, ledger_id=ledger_id, customers=customers, moments={OperationWhen.DEADLINE_PASSED}, today=today, actor=JOB
+        )
         await events.record_many(session, clock, tenant_id=tenant_id, actor=JOB, events=made)
-        done += 1
-    return done
+    return done + len(passed)
 
 
 async def _last_days(session: ReadSession, tenant_id: TenantId) -> dict[LedgerId, dt.date]:

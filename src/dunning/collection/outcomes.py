@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from collections import defaultdict
 from collections.abc import Sequence
 
 import asyncpg
@@ -9,6 +11,7 @@ import asyncpg
 from dunning.collection import acceptance_store, action_store, carrying, endings, last_look, operations, resending, scenes
 from dunning.collection.acceptance_store import Completion
 from dunning.collection.despatch import Outbound, Scene
+from dunning.collection.rules import one_a_customer
 from dunning.events import service as events
 from dunning.events.service import NewEvent
 from dunning.evidence.links import revoke_links_of_messages
@@ -85,20 +88,22 @@ async def _complete(session: Session, clock: Clock, messages: Sequence[OutgoingM
     again = [message for message in messages if message.resend_of is not None]
     if again:
         await resending.told_again(session, clock, again, told=outcome == "accepted")
-    for turn in _one_a_customer(actions):
+    for turn in one_a_customer(actions):
         completions = [_completion(action, clock) for action in turn]
         told = await acceptance_store.complete(session, tenant_id, completions, told_at=clock.now() if outcome == "accepted" else None)
         made = []
+        waiting: defaultdict[tuple[LedgerId, dt.date], dict[ActionId, CustomerId]] = defaultdict(dict)
         for action, completion in zip(turn, completions, strict=True):
             action_id, customer_id = completion.action_id, CustomerId(action["customer_id"])
             note = {"completed_on": completion.completed_on, "message_id": by_action[action_id].message_id, "outcome": outcome}
             made.append(NewEvent("action.completed", "action", action_id, customer_id, note))
             made += [NewEvent("claim.told", "claim", claim_id, customer_id, {"action_id": action_id}) for of, claim_id in told if of == action_id]
             if action["operations_wait"]:
-                made += await operations.reach(
-                    session, clock, tenant_id=tenant_id, ledger_id=completion.ledger_id, customer_id=customer_id, action_id=action_id,
-                    moment=OperationWhen.COMPLETED, today=completion.completed_on, actor=ACTOR,
-                )  # fmt: skip
+                waiting[completion.ledger_id, completion.completed_on][action_id] = customer_id
+        for (ledger_id, today), customers in waiting.items():
+            made += await operations.reach(
+                session, clock, tenant_id=tenant_id, ledger_id=ledger_id, customers=customers, moments={OperationWhen.COMPLETED}, today=today, actor=ACTOR
+            )
         await events.record_many(session, clock, tenant_id=tenant_id, actor=ACTOR, events=made)
         await _close(session, clock, tenant_id, [ActionId(action["action_id"]) for action in turn if action["origin"] != "scenario"], outbound)
         for today in sorted({completion.completed_on for completion in completions}):
@@ -114,17 +119,6 @@ async def _close(session: Session, clock: Clock, tenant_id: TenantId, own: Seque
     for ledger_id in sorted({LedgerId(action["ledger_id"]) for action in ended}, key=lambda ledger: ledger.bytes):
         scene = await scenes.scene_of(session, clock, tenant_id=tenant_id, ledger_id=ledger_id, outbound=outbound, actor=ACTOR)
         await endings.close(session, clock, scene, [action for action in ended if action["ledger_id"] == ledger_id], "completed")
-
-
-def _one_a_customer(actions: Sequence[asyncpg.Record]) -> list[list[asyncpg.Record]]:
-    """Return the actions in turns with one of a customer in each: two of one customer may name the same item, which a statement can change once."""
-    turns: list[dict[CustomerId, asyncpg.Record]] = []
-    for action in actions:
-        turn = next((turn for turn in turns if action["customer_id"] not in turn), None)
-        if turn is None:
-            turns.append(turn := {})
-        turn[action["customer_id"]] = action
-    return [list(turn.values()) for turn in turns]
 
 
 def _completion(action: asyncpg.Record, clock: Clock) -> Completion:

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from dunning.collection import facts, sheet_store
+import asyncpg
+
+from dunning.collection import facts, sheet_store, worklist_store
 from dunning.collection.catalogue import Catalogue
 from dunning.collection.facts import CustomerFacts
 from dunning.collection.recipients import Recipient, told, wanting
@@ -40,6 +42,16 @@ class Outlook:
     today: dt.date
     seen: CustomerFacts
     known: Catalogue
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerAgenda:
+    """Hold what is under way about a customer, by its day, and what the rule plans for the items that are free, each action completed on its day."""
+
+    outlook: Outlook
+    current_step: str | None
+    live: Sequence[asyncpg.Record]
+    coming: Sequence[AgendaEntry]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +89,13 @@ async def outlook_of(session: ReadSession, clock: Clock, *, tenant_id: TenantId,
     return Outlook(customer_id, day, seen[0], seen[0].known)
 
 
-def agenda_of(outlook: Outlook, *, days: int) -> list[AgendaEntry]:
-    """Return a customer's future actions within some days, each with its day, if nothing else happens."""
-    first = outlook.today.toordinal()
-    return agenda(outlook.seen.position, outlook.known.compiled, first, first + days)
+async def agenda_of(session: ReadSession, clock: Clock, *, tenant_id: TenantId, customer_id: CustomerId, days: int) -> CustomerAgenda:
+    """Return a customer's live actions and those to come within some days if nothing else happens; raise `NotFound`."""
+    seen = await outlook_of(session, clock, tenant_id=tenant_id, customer_id=customer_id)
+    until = seen.today + dt.timedelta(days=days)
+    live = await worklist_store.live_of(session, tenant_id, customer_id, seen.today, until)
+    coming = agenda(seen.seen.position, seen.known.compiled, seen.today.toordinal(), until.toordinal())
+    return CustomerAgenda(seen, step_of_customer(seen), live, coming)
 
 
 def plan_of(outlook: Outlook) -> Plan:

@@ -69,6 +69,17 @@ async def overrides_of(session: ReadSession, tenant_id: TenantId, customer_ids: 
     return [_override(row) for row in rows]
 
 
+async def overrides_that_move(session: ReadSession, tenant_id: TenantId) -> list[StoredOverride]:
+    """Return the overrides in force of the customers whose ladder has other steps than its scenario: one inserted, or one with a trigger of its own."""
+    rows = await session.rows(
+        f"""select {_COLUMNS} from step_override where tenant_id = $1 and removed_at is null and customer_id in (
+              select customer_id from step_override where tenant_id = $1 and removed_at is null and (kind = 'insert' or content -> 'step' -> 'trigger' is not null))
+             order by customer_id, override_id""",
+        tenant_id,
+    )
+    return [_override(row) for row in rows]
+
+
 async def override_of(session: ReadSession, tenant_id: TenantId, override_id: OverrideId) -> StoredOverride | None:
     """Return one override."""
     row = await session.row(f"select {_COLUMNS} from step_override where tenant_id = $1 and override_id = $2", tenant_id, override_id)

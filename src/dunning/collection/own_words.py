@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID
 
-from dunning.collection import specific_store, wording
+from dunning.collection import specific_store
 from dunning.collection.despatch import Scene
-from dunning.collection.specific_rules import Content
+from dunning.collection.recipients import Recipient, addressed, told
+from dunning.collection.specific_rules import TO_ROLES, Content
 from dunning.kit.clock import Clock
 from dunning.kit.database import ReadSession, Session
 from dunning.kit.errors import Conflict, Malformed, NotFound
 from dunning.kit.ids import CustomerId
 from dunning.messages import template_store
 from dunning.messages.personal import PERSONAL_TEXT, TEXT_CAP, faults_of, named_in
-from dunning.messages.shipped import shipped_templates
+from dunning.messages.shipped import LINK_ONLY_CODE, shipped_templates
 from dunning.messages.template_service import PublishedTemplates
 from dunning.messages.templates import facts_of
 from dunning.scenarios.steps import Channel, ContentMode, StepKind
@@ -45,23 +46,50 @@ async def checked(session: Session, clock: Clock, scene: Scene, customer_id: Cus
     contact that is not the customer's, and `Malformed` for words that the template cannot show.
     """
     await check_contacts(session, scene, customer_id, content)
+    return await frozen(session, clock, scene, content)
+
+
+async def frozen(session: Session, clock: Clock, scene: Scene, content: Content) -> Content:
+    """Return a content that names nobody's contacts with its template frozen, whoever it goes to. Raises and publishes what `checked` does."""
     if content.kind != StepKind.NOTICE:
         return content
     refuse_recipients(scene, content)
     if content.channel != Channel.EMAIL:
         return content
     code = template_code(content)
-    published = await template_store.published_versions(session, scene.tenant_id, [code, wording.LINK_TEMPLATE])
-    wanted = {code, wording.LINK_TEMPLATE} if content.content_mode == ContentMode.LINK_ONLY else {code}
+    published = await template_store.published_versions(session, scene.tenant_id, [code, LINK_ONLY_CODE])
+    wanted = {code, LINK_ONLY_CODE} if content.content_mode == ContentMode.LINK_ONLY else {code}
     if missing := (wanted - published.keys()) & shipped_templates().keys():
         languages = scene.tenant.languages
         await PublishedTemplates().install(session, clock, tenant_id=scene.tenant_id, actor=scene.actor, codes=missing, languages=languages)
-        published = await template_store.published_versions(session, scene.tenant_id, [code, wording.LINK_TEMPLATE])
+        published = await template_store.published_versions(session, scene.tenant_id, [code, LINK_ONLY_CODE])
     if code not in published:
         raise not_published(code)
     frozen = replace(content, template=code, template_id=str(published[code][0]), template_version=published[code][1])
     refuse_words(frozen, {name: contents for name, (_, _, contents) in published.items()})
     return frozen
+
+
+async def texts_of(session: ReadSession, scene: Scene, content: Content) -> tuple[str, template_store.Contents]:
+    """Return the template that a message is written with and its texts: as published, or as the product ships it where the tenant has none yet.
+
+    Raises `TemplateNotPublished`, and `Malformed` for words that the template cannot show.
+    """
+    code = template_code(content)
+    published = await template_store.published_versions(session, scene.tenant_id, [code, LINK_ONLY_CODE])
+    shipped = shipped_templates()
+    texts: dict[str, template_store.Contents] = {}
+    for name in (code, LINK_ONLY_CODE):
+        if name in published:
+            texts[name] = published[name][2]
+        elif name in shipped:
+            texts[name] = {language: {**parts} for language, parts in shipped[name].items() if language in scene.tenant.languages}
+    if code not in texts:
+        raise not_published(code)
+    refuse_words(content, texts)
+    if content.content_mode == ContentMode.LINK_ONLY and shows_details(texts[code]):
+        code = LINK_ONLY_CODE
+    return code, texts[code]
 
 
 def template_code(content: Content) -> str:
@@ -78,6 +106,14 @@ def refuse_recipients(scene: Scene, content: Content) -> None:
     if content.is_internal and not (content.to_emails or content.contact_ids or content.to_roles):
         raise _refused("to_emails", "say which colleagues are told: to_emails, contact_ids or to_roles")
     _check_domains(scene, content)
+
+
+def addressees(scene: Scene, contacts: Sequence[Recipient], content: Content) -> list[Recipient]:
+    """Return those of a customer's contacts, and of the company's people, whom a mail reaches; empty: nobody."""
+    internal, domains = content.is_internal, scene.tenant.internal_domains
+    if content.contact_ids or content.to_emails:
+        return addressed(contacts, content.contact_ids, content.to_emails, internal=internal, own_domains=domains)
+    return told(contacts, content.to_roles or TO_ROLES, internal=internal, own_domains=domains)
 
 
 async def check_contacts(session: ReadSession, scene: Scene, customer_id: CustomerId, content: Content) -> None:
@@ -114,7 +150,7 @@ def refuse_words(content: Content, texts: Mapping[str, template_store.Contents])
     code = template_code(content)
     link_only = content.content_mode == ContentMode.LINK_ONLY
     if link_only and shows_details(texts[code]):
-        code = wording.LINK_TEMPLATE
+        code = LINK_ONLY_CODE
         if code not in texts:
             raise not_published(code)
     facts = facts_of(texts[code])

@@ -11,10 +11,9 @@ from uuid import UUID
 
 import asyncpg
 
-from dunning.collection import promise_rules, promise_store, promise_verdicts, promises, scenes
+from dunning.collection import promise_fact_store, promise_rules, promise_store, promise_verdicts, promises, scenes
 from dunning.collection.despatch import Outbound
 from dunning.collection.promise_store import Terms
-from dunning.collection.promise_verdicts import NOT_NEEDED
 from dunning.collection.promises import Source
 from dunning.events import service as events
 from dunning.events.service import NewEvent
@@ -101,8 +100,8 @@ async def cancel_plan(session: Session, clock: Clock, *, tenant_id: TenantId, ac
         msg = f"The plan was {plan['state']} on {plan['ended_on']}. Agree on a new one for what is still open."
         raise PlanEnded(msg, state=plan["state"])
     scene = await scenes.scene_of(session, clock, tenant_id=tenant_id, ledger_id=LedgerId(plan["ledger_id"]), outbound=outbound, actor=actor)
-    rows = [row for row in await promise_store.open_promises(session, tenant_id, [customer_id]) if row["plan_id"] == plan_id]
-    await promise_verdicts.end(session, clock, scene, [(row, "cancelled") for row in rows], reason=reason, actions_end=NOT_NEEDED, plan_state="cancelled")
+    rows = [row for row in await promise_fact_store.open_promises(session, tenant_id, customer_id) if row["plan_id"] == plan_id]
+    await promise_verdicts.take_back(session, clock, scene, rows, why=reason, plan_state="cancelled")
     return await plan_of(session, tenant_id=tenant_id, plan_id=plan_id)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 from dunning.kit.money import exponent_of
 
@@ -39,10 +39,9 @@ class Weights:
 
     @classmethod
     def read(cls, stored: Mapping[str, int]) -> Weights:
-        """Read the points that a ledger states by part; a part that it does not state has its default, a name that is no part is left out."""
+        """Read the points that a ledger states by part; a part that it does not state has its default."""
         default = cls()
-        known = {field.name: getattr(default, field.name) for field in fields(cls)}
-        return cls(**{name: replace(known[name], points=points) for name, points in stored.items() if name in known})
+        return replace(default, **{name: replace(getattr(default, name), points=points) for name, points in stored.items()})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

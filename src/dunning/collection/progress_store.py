@@ -1,11 +1,13 @@
-"""Statements on rows of progress that people set by hand."""
+"""Statements on rows of progress that people set by hand, or that leave the actions which wait with them."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
+
+import asyncpg
 
 from dunning.kit.database import Session
 from dunning.kit.ids import CustomerId, ItemId, TenantId, new_id
@@ -69,11 +71,48 @@ async def insert_skips(session: Session, tenant_id: TenantId, rows: Sequence[Ski
     )  # fmt: skip
 
 
-async def show_step(session: Session, tenant_id: TenantId, steps: Sequence[tuple[UUID, str]]) -> None:
-    """Show the items that were reminded before as having reached a step: what an ERP reads back."""
+async def leave_waiting(
+    session: Session, tenant_id: TenantId, customer_ids: Collection[CustomerId], item_ids: Collection[UUID], reason: str
+) -> list[asyncpg.Record]:
+    """Void the rows of some items of some customers in scenario actions that have told nobody, and return the items with those actions."""
+    return await session.rows(
+        """with gone as (
+             update item_progress p set state = 'void', reason = $4
+               from action a
+              where p.tenant_id = $1 and p.item_id = any ($3::uuid[]) and p.customer_id = any ($2::uuid[]) and p.state = 'pending'
+                and a.tenant_id = $1 and a.action_id = p.action_id and a.origin = 'scenario' and a.state in ('awaiting_approval', 'scheduled', 'waiting')
+             returning p.action_id, p.item_id, p.customer_id
+           ), moved as (
+             update action a set revision = revision + 1, updated_at = clock_timestamp()
+              where a.tenant_id = $1 and a.action_id in (select action_id from gone)
+           )
+           select distinct action_id, item_id, customer_id from gone order by action_id, item_id""",
+        tenant_id,
+        list(customer_ids),
+        list(item_ids),
+        reason,
+    )
+
+
+async def without_rows(session: Session, tenant_id: TenantId, action_ids: Collection[UUID]) -> list[asyncpg.Record]:
+    """Lock and return those of some actions that are to complete no step of any item any more."""
+    return await session.rows(
+        """select a.* from action a
+            where a.tenant_id = $1 and a.action_id = any ($2::uuid[])
+              and not exists (select from item_progress p where p.tenant_id = $1 and p.action_id = a.action_id and p.state = 'pending' and p.reason is null)
+            order by a.action_id for update""",
+        tenant_id,
+        list(action_ids),
+    )
+
+
+async def show_step(session: Session, tenant_id: TenantId, steps: Sequence[tuple[UUID, str | None]]) -> None:
+    """Show items as having completed a step, or none, whether or not anybody was reminded by it: what an ERP reads back."""
     await session.execute(
-        """update item_dunning d set step_code = given.code, updated_at = clock_timestamp()
-             from unnest($2::uuid[], $3::text[]) as given (item_id, code) where d.tenant_id = $1 and d.item_id = given.item_id""",
+        """insert into item_dunning (tenant_id, item_id, ledger_id, step_code, reminders)
+           select $1, i.item_id, i.ledger_id, given.code, 0 from unnest($2::uuid[], $3::text[]) as given (item_id, code)
+             join item i on i.tenant_id = $1 and i.item_id = given.item_id
+               on conflict (tenant_id, item_id) do update set step_code = excluded.step_code, updated_at = clock_timestamp()""",
         tenant_id,
         [item_id for item_id, _ in steps],
         [code for _, code in steps],

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import asyncpg
 
+from dunning.collection.promise_rules import broken_on, last_day
 from dunning.kit.database import ReadSession, Session
 from dunning.kit.ids import ActionId, CustomerId, ItemId, LedgerId, PlanId, PromiseId, TenantId
 
@@ -54,36 +55,26 @@ class PromiseFilter:
     to_on: dt.date | None = None
 
 
-class Decided(NamedTuple):
-    """What became of one promise."""
+class Turn(NamedTuple):
+    """What one promise is from now on."""
 
     promise_id: UUID
     state: str
+    reason: str | None
     received_minor: int
+    paid_on: dt.date | None
+    last_on: dt.date | None
+    look_on: dt.date | None
 
 
-# What was set against the items since the promise was given and stands: receipts, credit notes, the ERP's word. Taking an invoice back is none of it.
-_RECEIVED = """select coalesce(sum(e.minor), 0)::bigint as received_minor,
-         coalesce(sum(i.amount_minor - i.allocated_minor) filter (where i.state = 'posted'), 0)::bigint as open_minor
-    from promise_item x
-    join item i on i.tenant_id = $1 and i.item_id = x.item_id
-    left join lateral (
-      select sum(a.amount_minor) as minor from allocation a
-       where a.tenant_id = $1 and a.item_id = x.item_id and a.kind in ('receipt', 'credit', 'erp_adjustment') and a.reverses_id is null
-         and a.recorded_at >= p.created_at
-         and not exists (select from allocation r where r.tenant_id = $1 and r.reverses_id = a.allocation_id)
-    ) e on true
-   where x.tenant_id = $1 and x.promise_id = p.promise_id"""
-
-_SELECT = f"""select p.*, case when p.state = 'open' then r.received_minor else p.received_minor end as received_now_minor, r.open_minor, i.items
+_SELECT = """select p.*, i.items
   from promise p
-  cross join lateral ({_RECEIVED}) r
   cross join lateral (
     select jsonb_agg(jsonb_build_object('item_id', x.item_id, 'number', i.number, 'open_at_start_minor', x.open_at_start_minor,
                                         'open_minor', i.amount_minor - i.allocated_minor) order by i.due_on, i.item_id) as items
       from promise_item x join item i on i.tenant_id = $1 and i.item_id = x.item_id
      where x.tenant_id = $1 and x.promise_id = p.promise_id
-  ) i"""  # fixed words
+  ) i"""
 
 
 async def insert_promises(
@@ -91,19 +82,33 @@ async def insert_promises(
 ) -> None:
     """Insert the promises of one agreement, all about the same items."""
     await session.execute(
-        """insert into promise (tenant_id, ledger_id, customer_id, plan_id, currency, grace_days, tolerance_percent, pauses, source, note, given_on, actor,
-                                promise_id, instalment, amount_minor, due_by_then_minor, promised_on)
-           select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, g.* from unnest($13::uuid[], $14::int[], $15::int8[], $16::int8[], $17::date[]) as g""",
+        """insert into promise (tenant_id, ledger_id, customer_id, plan_id, currency, grace_days, tolerance_percent, pauses, source, note, given_on, agreed_on, actor,
+                                promise_id, instalment, amount_minor, due_by_then_minor, promised_on, last_on, look_on)
+           select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12, g.*
+             from unnest($13::uuid[], $14::int[], $15::int8[], $16::int8[], $17::date[], $18::date[], $19::date[]) as g""",
         tenant_id, terms.ledger_id, terms.customer_id, terms.plan_id, terms.currency, terms.grace_days, terms.tolerance_percent, terms.pauses, terms.source,
         terms.note, terms.given_on, actor,
         [p.promise_id for p in promises], [p.instalment for p in promises], [p.amount_minor for p in promises], [p.due_by_then_minor for p in promises],
-        [p.promised_on for p in promises],
+        [p.promised_on for p in promises], [last_day(p.promised_on, terms.grace_days) for p in promises],
+        [broken_on(p.promised_on, terms.grace_days) for p in promises],
     )  # fmt: skip
     await session.execute(
         """insert into promise_item (tenant_id, customer_id, promise_id, item_id, open_at_start_minor)
            select $1, $2, p.id, g.* from unnest($3::uuid[]) as p(id), unnest($4::uuid[], $5::int8[]) as g""",
         tenant_id, terms.customer_id, [p.promise_id for p in promises], list(open_minor), list(open_minor.values()),
     )  # fmt: skip
+
+
+async def note_follow_ups(session: Session, tenant_id: TenantId, follow_ups: Mapping[UUID, ActionId]) -> None:
+    """Note the calls that come when promises are broken, by promise."""
+    if follow_ups:
+        await session.execute(
+            """update promise p set follow_up_action_id = g.action_id from unnest($2::uuid[], $3::uuid[]) as g (promise_id, action_id)
+                where p.tenant_id = $1 and p.promise_id = g.promise_id""",
+            tenant_id,
+            list(follow_ups),
+            list(follow_ups.values()),
+        )
 
 
 async def note_actions(session: Session, tenant_id: TenantId, promise_id: PromiseId, follow_up: ActionId | None, reminder: ActionId | None) -> None:
@@ -139,32 +144,37 @@ async def promises_of_plans(session: ReadSession, tenant_id: TenantId, plan_ids:
     return await session.rows(f"{_SELECT} where p.tenant_id = $1 and p.plan_id = any ($2::uuid[]) order by p.plan_id, p.instalment", tenant_id, list(plan_ids))
 
 
-async def open_promises(session: ReadSession, tenant_id: TenantId, customer_ids: Sequence[CustomerId]) -> list[asyncpg.Record]:
-    """Return the open promises of some customers with what has come in, instalments of a plan in their order."""
-    return await session.rows(
-        f"""select p.promise_id, p.customer_id, p.plan_id, p.instalment, p.currency, p.amount_minor, p.due_by_then_minor, p.tolerance_percent, p.promised_on,
-                   p.grace_days, p.follow_up_action_id, p.reminder_action_id, r.received_minor, r.open_minor,
-                   (select array_agg(x.item_id) from promise_item x where x.tenant_id = $1 and x.promise_id = p.promise_id and x.open) as item_ids
-              from promise p cross join lateral ({_RECEIVED}) r
-             where p.tenant_id = $1 and p.customer_id = any ($2::uuid[]) and p.state = 'open' order by p.plan_id, p.promised_on, p.promise_id""",  # fixed words
-        tenant_id,
-        list(customer_ids),
-    )
-
-
-async def decide(session: Session, tenant_id: TenantId, decided: Sequence[Decided], on: dt.date) -> None:
-    """Write what became of open promises and let go of their items."""
-    if decided:
+async def turn(session: Session, tenant_id: TenantId, turns: Sequence[Turn], on: dt.date) -> None:
+    """Write what became of promises; an open one holds its items, any other lets go of them."""
+    if turns:
         await session.execute(
-            """with given as (select * from unnest($2::uuid[], $3::text[], $4::int8[]) as g (promise_id, state, received_minor)),
-                    done as (
-                      update promise p set state = g.state, received_minor = g.received_minor, decided_on = $5, version = version + 1,
+            """with given as (
+                      select * from unnest($2::uuid[], $3::text[], $4::text[], $5::int8[], $6::date[], $7::date[], $8::date[])
+                          as g (promise_id, state, reason, received_minor, paid_on, last_on, look_on)),
+                    turned as (
+                      update promise p
+                         set state = g.state, reason = g.reason, received_minor = g.received_minor, paid_on = g.paid_on, last_on = g.last_on,
+                             look_on = g.look_on, decided_on = case g.state when 'open' then null else $9::date end, version = p.version + 1,
                              updated_at = clock_timestamp()
-                        from given g where p.tenant_id = $1 and p.promise_id = g.promise_id and p.state = 'open' returning p.promise_id)
-               update promise_item x set open = false from done d where x.tenant_id = $1 and x.promise_id = d.promise_id and x.open""",
+                        from given g where p.tenant_id = $1 and p.promise_id = g.promise_id returning p.promise_id, p.state)
+               update promise_item x set open = t.state = 'open' from turned t
+                where x.tenant_id = $1 and x.promise_id = t.promise_id and x.open <> (t.state = 'open')""",
             tenant_id,
-            *map(list, zip(*decided, strict=True)),
+            *map(list, zip(*turns, strict=True)),
             on,
+        )
+
+
+async def note_standings(session: Session, tenant_id: TenantId, standings: Sequence[Turn]) -> None:
+    """Note how promises stand that are open and stay so: what has come in, what they wait for, their last day. Their versions stay."""
+    if standings:
+        await session.execute(
+            """update promise p set reason = g.reason, received_minor = g.received_minor, paid_on = g.paid_on, last_on = g.last_on, look_on = g.look_on
+                 from unnest($2::uuid[], $3::text[], $4::text[], $5::int8[], $6::date[], $7::date[], $8::date[])
+                   as g (promise_id, state, reason, received_minor, paid_on, last_on, look_on)
+                where p.tenant_id = $1 and p.promise_id = g.promise_id and p.state = 'open'""",
+            tenant_id,
+            *map(list, zip(*standings, strict=True)),
         )
 
 
@@ -215,28 +225,22 @@ async def plans_after(
     )  # fmt: skip
 
 
-async def end_plans(session: Session, tenant_id: TenantId, states: Mapping[UUID, str], on: dt.date) -> list[asyncpg.Record]:
-    """End those of some plans that are active, and return them."""
-    if not states:
-        return []
-    return await session.rows(
-        """update payment_plan p set state = g.state, ended_on = $4, version = version + 1, updated_at = clock_timestamp()
-             from unnest($2::uuid[], $3::text[]) as g (plan_id, state)
-            where p.tenant_id = $1 and p.plan_id = g.plan_id and p.state = 'active' returning p.plan_id, p.customer_id, p.state""",
-        tenant_id,
-        list(states),
-        list(states.values()),
-        on,
-    )
+async def settle_plans(session: Session, tenant_id: TenantId, plan_ids: Sequence[UUID], on: dt.date, *, ended: str | None) -> list[asyncpg.Record]:
+    """Let some plans be what their instalments make of them, and return those that changed: `plan_id, customer_id, state`.
 
-
-async def plans_without_open(session: ReadSession, tenant_id: TenantId, plan_ids: Sequence[UUID]) -> list[asyncpg.Record]:
-    """Return those of some active plans of which no instalment is open, with how many of their instalments were kept."""
+    One is open: active. One is broken: broken. Else kept where one was kept, or cancelled. `ended` is what a plan is instead of the last two.
+    """
     return await session.rows(
-        """select n.plan_id, count(*) filter (where p.state = 'kept') as kept, count(*) as instalments
-             from payment_plan n join promise p on p.tenant_id = $1 and p.plan_id = n.plan_id
-            where n.tenant_id = $1 and n.plan_id = any ($2::uuid[]) and n.state = 'active'
-            group by n.plan_id having count(*) filter (where p.state = 'open') = 0""",
+        """with judged as (
+             select p.plan_id, case when bool_or(p.state = 'open') then 'active'
+                                    when bool_or(p.state = 'broken' or p.reason is not distinct from 'plan_broken') then 'broken'
+                                    when $4::text is not null then $4 when bool_or(p.state = 'kept') then 'kept' else 'cancelled' end as state
+               from promise p where p.tenant_id = $1 and p.plan_id = any ($2::uuid[]) group by p.plan_id)
+           update payment_plan n set state = j.state, ended_on = case j.state when 'active' then null else $3::date end, version = n.version + 1,
+                  updated_at = clock_timestamp()
+             from judged j where n.tenant_id = $1 and n.plan_id = j.plan_id and n.state <> j.state returning n.plan_id, n.customer_id, n.state""",
         tenant_id,
         list(plan_ids),
+        on,
+        ended,
     )

@@ -1,149 +1,85 @@
-"""What follows when promises end: kept, broken or taken back, with the plans that they are instalments of."""
+"""Finding out what promises are: the books and the day are read, the rule decides, and what follows is written."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 
-from dunning.collection import action_store, carrying, follow_up_store, item_fact_store, promise_rules, promise_store
-from dunning.collection.action_store import NewActivity
+from dunning.collection import promise_fact_store, promise_rules, promise_turns
 from dunning.collection.despatch import Scene
-from dunning.collection.item_fact_store import NewFact
-from dunning.collection.promise_rules import Standing, Verdict
-from dunning.collection.promise_store import Decided
-from dunning.events import service as events
-from dunning.events.service import NewEvent
+from dunning.collection.promise_rules import Agreement, Apart, Instalment, Judgement, Payment, PromisedItem, Reason, State
+from dunning.collection.promise_turns import Change
 from dunning.kit.clock import Clock
-from dunning.kit.database import Session
-from dunning.kit.ids import CustomerId, ItemId
-from dunning.kit.money import format_minor
-from dunning.ledger import item_comments
-from dunning.ledger.customer_state import facts_changed
-from dunning.ledger.item_statuses import PROMISED
-
-NOT_NEEDED = "not_needed"
-Ending = tuple[asyncpg.Record, str]
-"""An open promise as `promise_store.open_promises` returns it, and the state that it ends in."""
+from dunning.kit.database import ReadSession, Session
+from dunning.kit.ids import CustomerId, TenantId
 
 
-async def decide(session: Session, clock: Clock, scene: Scene, customer_ids: Sequence[CustomerId]) -> int:
-    """Find out what became of the open promises of some customers and let it follow; return how many ended.
+async def decide(session: Session, clock: Clock, scene: Scene, customer_ids: Sequence[CustomerId], since: dt.date) -> int:
+    """Find out what the promises of some customers are, let it follow, and return how many became something else.
 
-    The caller holds the customers' locks. A second call on the same facts and day finds nothing.
+    Those that are over stay what they were found to be where their last day lies before `since`. The caller holds the customers' locks. A second call on
+    the same facts and day finds nothing.
     """
-    rows = await promise_store.open_promises(session, scene.tenant_id, customer_ids)
-    verdicts = {row["promise_id"]: promise_rules.judge(_standing(row), scene.today) for row in rows}
-    endings: list[Ending] = []
-    broken: set[UUID] = set()
-    for row in rows:
-        verdict = verdicts[row["promise_id"]]
-        if verdict is Verdict.KEPT:
-            endings.append((row, "kept"))
-        elif row["plan_id"] in broken or verdict is Verdict.NOTHING_OWED:
-            # An instalment that is missing breaks the plan; those after it are not asked for any more.
-            endings.append((row, "cancelled"))
-        elif verdict is Verdict.BROKEN:
-            endings.append((row, "broken"))
-            if row["plan_id"] is not None:
-                broken.add(row["plan_id"])
-    await end(session, clock, scene, endings, reason=None, actions_end="promise_kept")
-    return len(endings)
+    rows = await promise_fact_store.promises_to_judge(session, scene.tenant_id, customer_ids, since)
+    judged = await judged_on(session, scene.tenant_id, rows, scene.today)
+    changes = [Change(row, judged[row["promise_id"]]) for row in rows]
+    return await promise_turns.follow(session, clock, scene, [change for change in changes if not change.is_none], rows)
 
 
-async def end(
-    session: Session, clock: Clock, scene: Scene, endings: Sequence[Ending], *, reason: str | None, actions_end: str, plan_state: str | None = None
-) -> None:
-    """End open promises: write what became of them, give back statuses, note facts, end or bring forward their actions, and end their plans.
+async def take_back(session: Session, clock: Clock, scene: Scene, rows: Sequence[asyncpg.Record], *, why: str, plan_state: str | None = None) -> None:
+    """End open promises, as `promise_fact_store.open_promises` returns them, that somebody takes back, and say why.
 
-    `plan_state` is what a plan ends in of which nothing is left open; without it, what became of its instalments says that. The caller holds the
-    customers' locks.
+    `plan_state` is what a plan is then of which nothing is left open. The caller holds the customers' locks.
     """
-    if not endings:
-        return
-    tenant_id = scene.tenant_id
-    await promise_store.decide(session, tenant_id, [Decided(row["promise_id"], state, row["received_minor"]) for row, state in endings], scene.today)
-    plans = await _end_plans(session, clock, scene, endings, reason, plan_state)
-    await _give_back(session, clock, scene, endings, plans)
-    await _note_broken(session, clock, scene, [row for row, state in endings if state == "broken"])
-    await _end_actions(session, clock, scene, endings, plans, actions_end)
-    told = [
-        NewEvent(
-            f"promise.{state}", "promise", row["promise_id"], CustomerId(row["customer_id"]),
-            {"promised_on": row["promised_on"], "plan_id": row["plan_id"], "reason": reason},
-        )
-        for row, state in endings
-    ]  # fmt: skip
-    await events.record_many(session, clock, tenant_id=tenant_id, actor=scene.actor, events=told)
-    await facts_changed(session, tenant_id, {CustomerId(row["customer_id"]) for row, _ in endings}, scene.today)
+    changes = [Change(row, Judgement(State.CANCELLED, Reason.BY_HAND, row["last_on"], None, row["received_minor"])) for row in rows]
+    await promise_turns.follow(session, clock, scene, changes, rows, why=why, plan_state=plan_state)
 
 
-async def _end_plans(session: Session, clock: Clock, scene: Scene, endings: Sequence[Ending], reason: str | None, plan_state: str | None) -> Mapping[UUID, str]:
-    """End the plans of which nothing is left open, and return their states."""
-    plan_ids = {row["plan_id"] for row, _ in endings if row["plan_id"] is not None}
-    if not plan_ids:
+async def judged_on(session: ReadSession, tenant_id: TenantId, rows: Sequence[asyncpg.Record], today: dt.date) -> dict[UUID, Judgement]:
+    """Return what some promises are on a day, by the books as they stand; four statements however many."""
+    if not rows:
         return {}
-    broken = {row["plan_id"] for row, state in endings if state == "broken"}
-    done = await promise_store.plans_without_open(session, scene.tenant_id, sorted(plan_ids))
-    found = {row["plan_id"]: "broken" if row["plan_id"] in broken else "kept" if row["kept"] else "cancelled" for row in done}
-    states = dict.fromkeys(found, plan_state) if plan_state is not None else found
-    ended = await promise_store.end_plans(session, scene.tenant_id, states, scene.today)
-    told = [NewEvent(f"payment_plan.{row['state']}", "payment_plan", row["plan_id"], CustomerId(row["customer_id"]), {"reason": reason}) for row in ended]
-    await events.record_many(session, clock, tenant_id=scene.tenant_id, actor=scene.actor, events=told)
-    return {row["plan_id"]: row["state"] for row in ended}
+    by_agreement: dict[UUID, list[asyncpg.Record]] = defaultdict(list)
+    for row in rows:
+        by_agreement[row["agreement_id"]].append(row)
+    # All instalments of a plan are about the same items since the same moment: the first speaks for them.
+    heads = {own[0]["promise_id"]: agreement_id for agreement_id, own in by_agreement.items()}
+    items = await _items(session, tenant_id, list(heads))
+    agreements: dict[CustomerId, list[Agreement]] = defaultdict(list)
+    for head, agreement_id in heads.items():
+        own = by_agreement[agreement_id]
+        agreements[CustomerId(own[0]["customer_id"])].append(_agreement(own, items[head]))
+    payments: dict[UUID, list[Payment]] = defaultdict(list)
+    item_ids = {item.item_id for of_one in items.values() for item in of_one}
+    since = min(row["created_at"] for row in rows)
+    for found in await promise_fact_store.payments_towards(session, tenant_id, list(agreements), list(item_ids), since):
+        payments[found["customer_id"]].append(Payment(**{name: found[name] for name in Payment.__slots__}))
+    judged: dict[UUID, Judgement] = {}
+    for customer_id, of_customer in agreements.items():
+        judged |= promise_rules.judge_all(of_customer, payments[customer_id], today)
+    return judged
 
 
-async def _give_back(session: Session, clock: Clock, scene: Scene, endings: Sequence[Ending], plans: Mapping[UUID, str]) -> None:
-    """Give items the status that they had before the promise; those of a plan when the plan is over."""
-    single: dict[UUID, Sequence[ItemId]] = {row["promise_id"]: row["item_ids"] or [] for row, _ in endings if row["plan_id"] is None}
-    planned: dict[UUID, Sequence[ItemId]] = {row["plan_id"]: row["item_ids"] or [] for row, _ in endings if row["plan_id"] in plans}
-    for source, sources in (("promise", single), ("plan", planned)):
-        if sources:
-            await item_comments.take_back_status(
-                session, clock, tenant_id=scene.tenant_id, actor=scene.actor, source=source, sources=sources, category=PROMISED,  # type: ignore[arg-type]
-            )  # fmt: skip
+async def _items(session: ReadSession, tenant_id: TenantId, promise_ids: Sequence[UUID]) -> dict[UUID, tuple[PromisedItem, ...]]:
+    apart: dict[tuple[UUID, UUID], list[Apart]] = defaultdict(list)
+    for row in await promise_fact_store.set_apart(session, tenant_id, promise_ids):
+        apart[row["promise_id"], row["item_id"]].append(Apart(row["from_on"], row["until_on"], row["minor"], Reason(row["why"]), row["ended"]))
+    found: dict[UUID, list[PromisedItem]] = {promise_id: [] for promise_id in promise_ids}
+    for row in await promise_fact_store.items_of(session, tenant_id, promise_ids):
+        item = PromisedItem(row["item_id"], row["open_minor"], tuple(apart[row["promise_id"], row["item_id"]]))
+        found[row["promise_id"]].append(item)
+    return {promise_id: tuple(items) for promise_id, items in found.items()}
 
 
-async def _note_broken(session: Session, clock: Clock, scene: Scene, broken: Sequence[asyncpg.Record]) -> None:
-    """Note the fact that steps wait for, from the day after the promise's last, and an activity that says what was missing."""
-    facts = [
-        NewFact(row["customer_id"], item_id, promise_rules.broken_on(row["promised_on"], row["grace_days"]), row["promise_id"])
-        for row in broken
-        for item_id in row["item_ids"] or []
-    ]
-    await item_fact_store.insert_facts(session, scene.tenant_id, "promise_broken", facts)
-    activities = [
-        NewActivity(customer_id=CustomerId(row["customer_id"]), action_id=None, kind="promise_broken", text=_missing(row), data=_subject(row)) for row in broken
-    ]
-    await action_store.insert_activities(session, scene.tenant_id, scene.ledger.ledger_id, activities, actor=scene.actor, business_at=clock.now())
-
-
-async def _end_actions(session: Session, clock: Clock, scene: Scene, endings: Sequence[Ending], plans: Mapping[UUID, str], reason: str) -> None:
-    """Cancel the actions of promises that need none any more; the call about a broken one comes today at the latest."""
-    needless: list[UUID | None] = [row["reminder_action_id"] for row, _ in endings]
-    late: list[UUID | None] = []
-    for row, state in endings:
-        became = state if row["plan_id"] is None else plans.get(row["plan_id"], "active")
-        if became == "broken":
-            late.append(row["follow_up_action_id"])
-        elif became != "active":
-            needless.append(row["follow_up_action_id"])
-    live = await follow_up_store.live_actions(session, scene.tenant_id, needless)
-    await carrying.cancel(session, clock, scene, live, reason)
-    await follow_up_store.bring_forward(session, scene.tenant_id, late, scene.today)
-
-
-def _standing(row: asyncpg.Record) -> Standing:
-    return Standing(**{name: row[name] for name in Standing.__slots__})
-
-
-def _missing(row: asyncpg.Record) -> str:
-    currency = row["currency"]
-    due, received = format_minor(row["due_by_then_minor"], currency), format_minor(row["received_minor"], currency)
-    return f"{due} {currency} was promised until {row['promised_on']}; {received} {currency} has come in."
-
-
-def _subject(row: asyncpg.Record) -> dict[str, Any]:
-    return {"promise_id": row["promise_id"], "plan_id": row["plan_id"]}
+def _agreement(rows: Sequence[asyncpg.Record], items: tuple[PromisedItem, ...]) -> Agreement:
+    first: Any = rows[0]
+    terms = ("promise_id", "amount_minor", "due_by_then_minor", "tolerance_percent", "promised_on", "grace_days", "agreed_on")
+    instalments = tuple(
+        Instalment(**{name: row[name] for name in terms}, kept_with_minor=row["received_minor"] if row["state"] == State.KEPT else None) for row in rows
+    )
+    return Agreement(first["agreement_id"], first["currency"], first["created_at"], items, instalments, first["promised_anew"])

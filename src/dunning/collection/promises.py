@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
 
 import asyncpg
 
-from dunning.collection import agreed_items, promise_follow_up, promise_store, promise_verdicts, scenes
+from dunning.collection import agreed_items, promise_fact_store, promise_follow_up, promise_store, promise_verdicts, scenes
 from dunning.collection.agreed_items import AgreedItem
 from dunning.collection.despatch import Outbound, Scene
-from dunning.collection.promise_rules import running_totals
+from dunning.collection.promise_rules import broken_on, last_day, running_totals
 from dunning.collection.promise_store import NewPromise, PromiseFilter, Terms
-from dunning.collection.promise_verdicts import NOT_NEEDED
 from dunning.events import service as events
 from dunning.events.service import NewEvent
 from dunning.kit.clock import Clock, local_date
@@ -119,10 +118,11 @@ async def write(
         )
         for number, ((day, minor), total) in enumerate(zip(parts, totals, strict=True), 1)
     ]  # fmt: skip
+    last = made[-1]
+    # Before the promise stands, which would keep back a reminder of today that it does not name yet.
+    actions = await promise_follow_up.make(session, clock, scene, terms, last, items, reminder)
     await promise_store.insert_promises(session, tenant_id, terms, made, {item.item_id: item.open_minor for item in items}, actor=scene.actor)
     await watch(session, tenant_id, [customer_id])
-    last = made[-1]
-    actions = await promise_follow_up.make(session, clock, scene, terms, last, items, reminder)
     await promise_store.note_actions(session, tenant_id, last.promise_id, actions.follow_up, actions.reminder)
     await item_comments.qualify(
         session, clock, tenant_id=tenant_id, actor=scene.actor, ledger_id=terms.ledger_id, customer_id=customer_id, item_ids=[i.item_id for i in items],
@@ -157,8 +157,9 @@ async def change_promise(
     if "promised_on" in changed:
         check_day("promised_on", promised_on, today)
         await _between_neighbours(session, tenant_id, promise, promised_on)
-    await promise_store.update_promise(session, tenant_id, promise_id, changed)
-    await promise_follow_up.move(session, tenant_id, promise, promised_on, changed.get("grace_days", promise["grace_days"]), today)
+    grace_days = changed.get("grace_days", promise["grace_days"])
+    await promise_store.update_promise(session, tenant_id, promise_id, changed | _days(promise, changed, promised_on, grace_days, today))
+    await promise_follow_up.move(session, tenant_id, promise, promised_on, grace_days, today)
     kind = "promise.moved" if "promised_on" in changed else "promise.changed"
     data = {"from": {name: promise[name] for name in changed}, "to": changed, "reason": reason}
     await events.record_many(session, clock, tenant_id=tenant_id, actor=actor, events=[NewEvent(kind, "promise", promise_id, customer_id, data)])
@@ -178,8 +179,8 @@ async def cancel_promise(
         msg = f"This promise is instalment {promise['instalment']} of a payment plan. Cancel the plan, and agree on a new one for the rest."
         raise Malformed(msg, plan_id=str(promise["plan_id"]))
     scene = await scenes.scene_of(session, clock, tenant_id=tenant_id, ledger_id=LedgerId(promise["ledger_id"]), outbound=outbound, actor=actor)
-    rows = [row for row in await promise_store.open_promises(session, tenant_id, [CustomerId(promise["customer_id"])]) if row["promise_id"] == promise_id]
-    await promise_verdicts.end(session, clock, scene, [(row, "cancelled") for row in rows], reason=reason, actions_end=NOT_NEEDED)
+    found = await promise_fact_store.open_promises(session, tenant_id, CustomerId(promise["customer_id"]))
+    await promise_verdicts.take_back(session, clock, scene, [row for row in found if row["promise_id"] == promise_id], why=reason)
     return await promise_of(session, tenant_id=tenant_id, promise_id=promise_id)
 
 
@@ -280,6 +281,14 @@ async def _taken(session: Session, tenant_id: TenantId, promise_id: PromiseId) -
         msg = f"The promise was {promise['state']} on {promise['decided_on']}. Record a new one for what is still open."
         raise PromiseEnded(msg, state=promise["state"])
     return promise
+
+
+def _days(promise: asyncpg.Record, changed: Mapping[str, Any], promised_on: dt.date, grace_days: int, today: dt.date) -> dict[str, Any]:
+    """Return the days that go with a new one. What was disputed or held before that was agreed puts it off no more; one that waits goes on waiting."""
+    agreed = {"agreed_on": today} if "promised_on" in changed else {}
+    if promise["last_on"] is None or not changed.keys() & {"promised_on", "grace_days"}:
+        return agreed
+    return agreed | {"last_on": last_day(promised_on, grace_days), "look_on": broken_on(promised_on, grace_days)}
 
 
 async def _between_neighbours(session: ReadSession, tenant_id: TenantId, promise: asyncpg.Record, promised_on: dt.date) -> None:

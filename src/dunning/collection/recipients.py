@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 
@@ -54,15 +55,28 @@ def wanting(recipients: Iterable[Recipient]) -> list[Recipient]:
 
 
 def addressed(
-    contacts: Iterable[Recipient], contact_ids: Collection[str], emails: Collection[str], *, internal: bool, own_domains: Collection[str]
+    contacts: Iterable[Recipient],
+    contact_ids: Collection[str],
+    emails: Collection[str],
+    *,
+    internal: bool,
+    own_domains: Collection[str],
+    colleagues: Mapping[str, tuple[str, str | None]] = MappingProxyType({}),
 ) -> list[Recipient]:
-    """Return those of the named people who can be reached: contacts by id and, for what stays inside the company, addresses of its own domains."""
+    """Return those of the named people who can be reached: contacts by id and, for what stays inside the company, addresses of its own domains.
+
+    `colleagues` holds the names and languages of people of the company by their address in lower case, so that a typed address is greeted by its name.
+    """
     wanted = set(contact_ids)
     found = [c for c in contacts if str(c.contact_id) in wanted and _usable(c, internal=internal, own_domains=own_domains)]
     if internal:
-        written = [Recipient(uuid5(NAMESPACE_URL, f"mailto:{email.lower()}"), None, email, None, (), internal=True, typed=True) for email in emails]
+        written = [_typed(email, *colleagues.get(email.lower(), (None, None))) for email in emails]
         found += [one for one in written if _usable(one, internal=True, own_domains=own_domains)]
     return _once_each(found)
+
+
+def _typed(email: str, name: str | None, language: str | None) -> Recipient:
+    return Recipient(uuid5(NAMESPACE_URL, f"mailto:{email.lower()}"), name, email, language, (), internal=True, typed=True)
 
 
 def with_assigned(contacts: list[Recipient], assigned: Iterable[Recipient]) -> list[Recipient]:

@@ -15,6 +15,7 @@ from dunning.collection.composition import Choice, Composition
 from dunning.collection.despatch import Again, Going, Outbound, Own, Scene
 from dunning.collection.facts import CustomerFacts
 from dunning.collection.operations import Effects
+from dunning.collection.rules import one_a_customer
 from dunning.collection.specific import SendingOff
 from dunning.collection.specific_rules import Content, select
 from dunning.events import service as events
@@ -94,9 +95,9 @@ async def resend_action(
 
 
 async def resend_many(session: Session, clock: Clock, scene: Scene, actions: Sequence[asyncpg.Record], repeat: Repeat) -> dict[ActionId, Refused | None]:
-    """Tell again what some actions of one ledger have told, and return of each why it is not, or None; the same number of statements however many.
+    """Tell again what some actions of one ledger have told, and return of each why it is not, or None.
 
-    The caller holds the customers' locks.
+    The number of statements does not grow with the customers. The caller holds their locks.
     """
     if not scene.tenant.may_send:
         msg = "Sending is off or stopped. Switch it on with PUT /v1/tenant/sending, then send again."
@@ -105,9 +106,11 @@ async def resend_many(session: Session, clock: Clock, scene: Scene, actions: Seq
     ids = [ActionId(action["action_id"]) for action in actions]
     told = await resend_store.last_told(session, tenant_id, ids)
     under_way = await resend_store.with_resends_under_way(session, tenant_id, ids)
-    customers = sorted({CustomerId(action["customer_id"]) for action in actions}, key=lambda c: c.bytes)
-    found, _ = await facts.facts_of(session, tenant_id, customers, scene.today)
-    by_customer = {one.customer_id: one for one in found}
+    now: dict[ActionId, CustomerFacts] = {}
+    for turn in one_a_customer(actions):
+        of_customer = {CustomerId(action["customer_id"]): ActionId(action["action_id"]) for action in turn}
+        found, _ = await facts.facts_of(session, tenant_id, list(of_customer), scene.today, but_for=of_customer)
+        now |= {of_customer[one.customer_id]: one for one in found}
     versions = {(str(a["scenario_id"]), a["scenario_version"]) for a in actions if a["origin"] == "scenario"}
     known = await catalogue.load(session, tenant_id, versions)
     answers: dict[ActionId, Refused | None] = {}
@@ -117,7 +120,7 @@ async def resend_many(session: Session, clock: Clock, scene: Scene, actions: Seq
         if before is None or action_id in under_way:
             answers[action_id] = Refused("not_told" if before is None else "under_way")
             continue
-        made = _going(scene, known, action, before, by_customer[CustomerId(action["customer_id"])], repeat)
+        made = _going(scene, known, action, before, now[action_id], repeat)
         if isinstance(made, Going):
             goings.append(made)
         answers[action_id] = None if isinstance(made, Going) else made

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterable
 from enum import StrEnum
+from typing import Any, Protocol, TypeVar
 
 
 class ActionEvent(StrEnum):
@@ -37,6 +39,28 @@ ALLOWED_FROM: dict[ActionEvent, frozenset[str]] = {
     ActionEvent.ROUTED: frozenset({"awaiting_approval", "scheduled", "waiting"}),
 }
 """The states in which each event may meet an action."""
+
+
+class _OfCustomer(Protocol):
+    def __getitem__(self, name: str, /) -> Any: ...
+
+
+Row = TypeVar("Row", bound=_OfCustomer)
+
+
+def one_a_customer(actions: Iterable[Row]) -> list[list[Row]]:
+    """Return actions in turns with at most one of a customer in each, every customer's in the order given.
+
+    What is done to different customers is done in one statement; two actions of one customer may be about the same item or credit, so that the second is
+    looked at on what the first has left.
+    """
+    turns: list[dict[Hashable, Row]] = []
+    for action in actions:
+        turn = next((turn for turn in turns if action["customer_id"] not in turn), None)
+        if turn is None:
+            turns.append(turn := {})
+        turn[action["customer_id"]] = action
+    return [list(turn.values()) for turn in turns]
 
 
 def may(event: ActionEvent, state: str, *, manual: bool = False) -> bool:

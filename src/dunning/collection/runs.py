@@ -24,6 +24,7 @@ from dunning.kit.errors import Conflict, NotFound
 from dunning.kit.ids import CustomerId, LedgerId, RunId, TenantId, new_id
 from dunning.ledger import ledgers
 from dunning.ledger.ledger_store import Ledger
+from dunning.messages.shipped import LINK_ONLY_CODE
 from dunning.tenancy import service as tenancy
 from dunning.tenancy.service import Tenant
 
@@ -77,7 +78,7 @@ async def launch_run(
     """
     ledger = await ledgers.ledger_of(session, tenant_id=tenant_id, ledger_id=ledger_id)
     if content_mode == "link_only" and await wording.link_wording(session, tenant_id) is None:
-        msg = f"Publish a template with the code {wording.LINK_TEMPLATE} first: it is what mails of text and link only are written with."
+        msg = f"Publish a template with the code {LINK_ONLY_CODE} first: it is what mails of text and link only are written with."
         raise NoLinkTemplate(msg)
     filters = await _filters(session, tenant_id, ledger_id, customer_ids, customer_external_ids, customer_groups)
     run_id = RunId(new_id())

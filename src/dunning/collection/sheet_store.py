@@ -14,6 +14,7 @@ from dunning.collection.recipients import Recipient, with_assigned
 from dunning.kit.database import ReadSession, Session
 from dunning.kit.ids import CustomerId, LedgerId, TenantId
 from dunning.ledger.addresses import address_digest
+from dunning.ledger.rules import covered_by_insurance
 from dunning.scenarios.position import Id
 
 
@@ -33,7 +34,7 @@ class CustomerSheet:
 
     def is_covered(self, on: dt.date) -> bool:
         """Tell whether a credit insurer covers the customer on a day."""
-        return self.insurance_cover == "active" and (self.insurance_cover_until is None or self.insurance_cover_until >= on)
+        return covered_by_insurance(self.insurance_cover, self.insurance_cover_until, on)
 
 
 async def customers_of(session: ReadSession, tenant_id: TenantId, customer_ids: Collection[CustomerId]) -> dict[CustomerId, CustomerSheet]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Literal
 from uuid import UUID
 
 import asyncpg
 
-from dunning.collection import action_store, carrying, own_words, reaching, scenes, sheet_store, specific_store
+from dunning.collection import action_store, carrying, contact_budget, leaving, own_words, reaching, scenes, sheet_store, specific_store
+from dunning.collection.contact_budget import ContactBudgetSpent
 from dunning.collection.despatch import Outbound, Scene
-from dunning.collection.specific_rules import SPECIFIC, NewSpecific
-from dunning.collection.specific_store import NewItem
+from dunning.collection.specific_rules import SPECIFIC, Content, NewSpecific, first_standing
+from dunning.collection.specific_store import NewItem, Owing
 from dunning.events import service as events
 from dunning.kit.clock import Clock
 from dunning.kit.database import ReadSession, Session
@@ -20,7 +22,7 @@ from dunning.kit.errors import Conflict, Malformed, NotFound
 from dunning.kit.ids import ActionId, CustomerId, LedgerId, TenantId, new_id
 from dunning.ledger.customer_state import facts_changed, lock_customers, watch
 from dunning.scenarios.rules import DEBIT
-from dunning.scenarios.steps import StepKind
+from dunning.scenarios.steps import Channel, StepKind
 
 FARTHEST_DAYS = 366
 
@@ -39,18 +41,22 @@ class ItemTaken(Conflict):
     title = "An item is in another specific action"
 
 
+def nothing_free(owing: Owing | None) -> ItemNotOpen | ItemTaken | None:
+    """Return why an action over all that a customer owes cannot be made, or None; `reason` says what has taken all of it."""
+    if owing is None:
+        return ItemNotOpen("The customer owes nothing, so there is nothing to be about.")
+    if owing.free:
+        return None
+    if owing.disputed:
+        return ItemTaken("Everything that the customer owes is disputed, and followed up. Wait for the end of that.", reason="disputed")
+    return ItemTaken("Everything that the customer owes is in other specific actions. Wait for their end, or choose items and make the action ad hoc.")
+
+
 class SendingOff(Conflict):
     """Nothing may leave now."""
 
     code = "sending_off"
     title = "Sending is off"
-
-
-class ContactBudgetSpent(Conflict):
-    """The customer has been contacted as often as the ledger allows."""
-
-    code = "contact_budget"
-    title = "The contact budget is spent"
 
 
 async def create(
@@ -71,6 +77,8 @@ async def create(
     `SendingOff`, and what its template, words or recipients have wrong. A second call makes a second action, where its items are free.
     """
     scene = await scene_of_customer(session, clock, tenant_id=tenant_id, actor=actor, customer_id=customer_id, outbound=outbound)
+    if new.origin == SPECIFIC:
+        await leaving.leave(session, clock, scene, [customer_id], item_ids, leaving.SPECIFIC_ACTION)
     action_id = await draft(session, clock, scene, customer_id, item_ids, new)
     if new.counts_as_step is not None:
         await reaching.will_complete(session, scene, customer_id, action_id, item_ids, new.counts_as_step)
@@ -102,21 +110,27 @@ async def scene_of_customer(session: ReadSession, clock: Clock, *, tenant_id: Te
     return await scenes.scene_of(session, clock, tenant_id=tenant_id, ledger_id=LedgerId(ledger_id), outbound=outbound, actor=actor)
 
 
-async def draft(session: Session, clock: Clock, scene: Scene, customer_id: CustomerId, item_ids: Collection[UUID], new: NewSpecific) -> ActionId:
-    """Write an action and tie its items to it; nothing of it is begun. Raises what `create` does."""
-    scheduled_on = _day(scene, new.scheduled_on)
+async def draft(
+    session: Session,
+    clock: Clock,
+    scene: Scene,
+    customer_id: CustomerId,
+    item_ids: Collection[UUID],
+    new: NewSpecific,
+    *,
+    instead_of: ActionId | None = None,
+) -> ActionId:
+    """Write an action and tie its items to it; nothing of it is begun. `instead_of` is the one whose place it takes. Raises what `create` does."""
+    scheduled_on = day_of(scene, new.scheduled_on)
     items = await _items(session, scene, customer_id, item_ids, new)
     if new.afterwards == "step":
         if not new.afterwards_step_code:
             msg = "afterwards_step_code: name the step from which the items go on, or choose afterwards resume."
             raise Malformed(msg, [{"field": "afterwards_step_code", "message": "expected a step code"}])
         await reaching.check_step(session, scene, customer_id, item_ids, new.afterwards_step_code)
-    content = await own_words.checked(session, clock, scene, customer_id, new.content)
-    if new.origin == SPECIFIC and content.kind == StepKind.NOTICE and not content.is_internal:
-        await _check_budget(session, scene, customer_id, scheduled_on)
-    if new.person_id is not None and not await specific_store.is_active_person(session, scene.tenant_id, new.person_id):
-        noun = "active person"
-        raise NotFound(noun)
+    content = replace(await own_words.checked(session, clock, scene, customer_id, new.content), beyond_budget=new.beyond_budget)
+    await _check_budget(session, scene, customer_id, new, scheduled_on, instead_of)
+    await check_person(session, scene, new.person_id)
     totals: dict[str, int] = {}
     for row in items:
         totals[row["currency"]] = totals.get(row["currency"], 0) + row["open_minor"]
@@ -129,7 +143,7 @@ async def draft(session: Session, clock: Clock, scene: Scene, customer_id: Custo
             "totals": [list(total) for total in sorted(totals.items())],
             "person_id": new.person_id or await specific_store.lead_of(session, scene.tenant_id, customer_id), "model_id": new.model_id,
             "copied_from_action_id": new.copied_from_action_id, "afterwards": new.afterwards, "afterwards_step_code": new.afterwards_step_code,
-            "counts_as_step": new.counts_as_step,
+            "counts_as_step": new.counts_as_step, "created_by": scene.actor,
         },
     )  # fmt: skip
     state = "attached" if new.origin == SPECIFIC else "listed"
@@ -147,32 +161,29 @@ async def draft(session: Session, clock: Clock, scene: Scene, customer_id: Custo
 async def begin(session: Session, clock: Clock, scene: Scene, action_id: ActionId) -> asyncpg.Record:
     """Let a drafted action stand as its mode says, carrying it out where it is automatic and its day has come, and return it."""
     action = await _row(session, scene, action_id)
-    content = action["content"]
-    customer_id = CustomerId(action["customer_id"])
-    if action["mode"] != "approve" and action["kind"] == StepKind.TASK:
-        days = content["deadline_days"]
-        deadline_on = None if days is None else action["scheduled_on"] + dt.timedelta(days=days)
-        text = content["task_text"] or action["title"]
+    first = first_standing(Content.read(action["content"]), mode=action["mode"], title=action["title"], scheduled_on=action["scheduled_on"])
+    if first.state != action["state"]:
         await action_store.stand(
-            session, scene.tenant_id, action_id, "waiting", task_kind=content["task_kind"] or "other", task_text=text, deadline_on=deadline_on
-        )
-    elif action["mode"] == "manual":
-        text = f"Send by hand or approve: {action['title']}."
-        await action_store.stand(session, scene.tenant_id, action_id, "waiting", reason="manual", task_kind="other", task_text=text)
-    elif action["mode"] == "automatic":
-        await action_store.stand(session, scene.tenant_id, action_id, "scheduled")
-        if action["scheduled_on"] <= scene.today:
-            refuse_while_off(scene, action)
-            await carrying.carry_out(session, clock, scene, await _row(session, scene, action_id))
-            return await _row(session, scene, action_id)
-    await facts_changed(session, scene.tenant_id, [customer_id], scene.today)
+            session, scene.tenant_id, action_id, first.state, reason=first.reason, task_kind=first.task_kind, task_text=first.task_text,
+            deadline_on=first.deadline_on,
+        )  # fmt: skip
+    if first.state == "scheduled" and action["scheduled_on"] <= scene.today:
+        refuse_while_off(scene, action)
+        await carrying.carry_out(session, clock, scene, await _row(session, scene, action_id))
+        return await _row(session, scene, action_id)
+    await facts_changed(session, scene.tenant_id, [CustomerId(action["customer_id"])], scene.today)
     return await _row(session, scene, action_id)
 
 
 def refuse_while_off(scene: Scene, action: asyncpg.Record) -> None:
     """Raise `SendingOff` where an action would send a mail now and the tenant may not send."""
     content = action["content"] or {}
-    if not scene.tenant.may_send and action["kind"] == StepKind.NOTICE and content.get("channel", "email") == "email":
+    refuse_mail_while_off(scene, kind=action["kind"], channel=content.get("channel", "email"))
+
+
+def refuse_mail_while_off(scene: Scene, *, kind: str, channel: str) -> None:
+    """Raise `SendingOff` where what would leave now is a mail and the tenant may not send."""
+    if not scene.tenant.may_send and kind == StepKind.NOTICE and channel == "email":
         msg = "Sending is off or stopped. Make the action one to approve, or for a later day, or switch sending on with PUT /v1/tenant/sending."
         raise SendingOff(msg)
 
@@ -228,7 +239,8 @@ async def _items(session: ReadSession, scene: Scene, customer_id: CustomerId, it
     return rows
 
 
-def _day(scene: Scene, scheduled_on: dt.date | None) -> dt.date:
+def day_of(scene: Scene, scheduled_on: dt.date | None) -> dt.date:
+    """Return the day of an action, today where none is named; raise `Malformed` for one that has passed or is more than a year away."""
     day = scheduled_on or scene.today
     if not scene.today <= day <= scene.today + dt.timedelta(days=FARTHEST_DAYS):
         msg = f"scheduled_on: expected a day from {scene.today} on, within a year; leave it out for now."
@@ -236,20 +248,48 @@ def _day(scene: Scene, scheduled_on: dt.date | None) -> dt.date:
     return day
 
 
-async def _check_budget(session: ReadSession, scene: Scene, customer_id: CustomerId, on: dt.date) -> None:
-    """Raise `ContactBudgetSpent` where one more contact on a day would be above the ledger's budget; scenario and specific contacts count alike."""
-    budget, window = scene.ledger.contact_budget, scene.ledger.contact_budget_days
-    if budget is None or window is None:
-        return
-    days = await specific_store.latest_contacts(session, scene.tenant_id, customer_id, budget)
-    if len(days) < budget or days[-1] + dt.timedelta(days=window) <= on:
-        return
-    free_on = days[-1] + dt.timedelta(days=window)
-    msg = (
-        f"The ledger allows {budget} contacts of a customer in {window} days. Schedule it for {free_on} or later, or make it ad hoc, which "
-        "counts as no contact."
-    )
-    raise ContactBudgetSpent(msg, contact_budget=budget, contact_budget_days=window, free_on=free_on.isoformat())
+async def check_person(session: ReadSession, scene: Scene, person_id: UUID | None) -> None:
+    """Raise `NotFound` where somebody is named who is unknown or has left."""
+    if person_id is not None and not await specific_store.is_active_person(session, scene.tenant_id, person_id):
+        noun = "active person"
+        raise NotFound(noun)
+
+
+async def _check_budget(session: ReadSession, scene: Scene, customer_id: CustomerId, new: NewSpecific, on: dt.date, instead_of: ActionId | None) -> None:
+    """Raise `ContactBudgetSpent` or `PersonBudgetSpent` where one more contact on a day would be above what the ledger allows."""
+    if (refusal := (await budget_refusals(session, scene, [customer_id], new, on, instead_of=instead_of)).get(customer_id)) is not None:
+        raise refusal
+
+
+async def budget_refusals(
+    session: ReadSession,
+    scene: Scene,
+    customer_ids: Sequence[CustomerId],
+    new: NewSpecific,
+    on: dt.date,
+    *,
+    instead_of: ActionId | None = None,
+    untold: Collection[CustomerId] = (),
+) -> dict[CustomerId, ContactBudgetSpent]:
+    """Return the customers for whom the contact budget, theirs or that of everybody who would be told, does not allow an action on a day, with why.
+
+    The same number of statements however many; none where the ledger has no budget, or the action is no contact or may go beyond it. Whoever reads for
+    several of them is told for the first; those of `untold` will have nothing told, and spend nothing.
+    """
+    if not new.is_contact or new.beyond_budget or not new.refusable:
+        return {}
+    found = await contact_budget.spent(session, scene.tenant_id, scene.ledger, customer_ids, on, but_for=instead_of)
+    if scene.ledger.person_contact_budget is None or new.content.kind != StepKind.NOTICE or new.content.channel != Channel.EMAIL:
+        return found
+    contacts = await sheet_store.contacts_of(session, scene.tenant_id, customer_ids)
+    readers = {one: own_words.addressees(scene, contacts[one], new.content) for one in customer_ids if one not in found}
+    counted = await contact_budget.people_of_ledger(session, scene.ledger, {r.email for some in readers.values() for r in some if r.email}, on)
+    for one, some in readers.items():
+        if (refusal := contact_budget.unreachable(counted, some, on)) is not None:
+            found[one] = refusal
+        elif counted is not None and one not in untold:
+            counted.note([reader for reader in some if counted.may_be_told(reader, on)], on)
+    return found
 
 
 async def _row(session: ReadSession, scene: Scene, action_id: ActionId) -> asyncpg.Record:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, fields
 from typing import Any
 from uuid import UUID
 
-from dunning.collection.composition import Composition, Dropped
+from dunning.collection.composition import Composition, Dropped, kept_back
 from dunning.scenarios.netting import age_of
 from dunning.scenarios.rules import DEBIT, Action, Day, Id, Item, Position, Row
-from dunning.scenarios.steps import Audience, Channel, ContentMode, Mode, Notice, Step, StepKind, Task, TaskKind, Trigger, TriggerKind
+from dunning.scenarios.steps import CONTACT_TASKS, Audience, Channel, ContentMode, Mode, Notice, Step, StepKind, Task, TaskKind, Trigger, TriggerKind
 
 SPECIFIC = "specific"
 AD_HOC = "ad_hoc"
@@ -46,6 +46,8 @@ class Content:
     task_kind: str | None = None
     task_text: str | None = None
     deadline_days: int | None = None
+    beyond_budget: bool = False
+    """Whether somebody who may has let it go beyond the contact budget."""
 
     @classmethod
     def read(cls, stored: Mapping[str, Any]) -> Content:
@@ -69,7 +71,8 @@ class NewSpecific:
     """An action to be made outside the scenario.
 
     `specific` takes its items out of the scenario until it ends; `ad_hoc` leaves them in it. `scheduled_on` None is today. `counts_as_step` names a
-    step that its items complete with it. Once it has ended, the items follow the scenario from where they were (`resume`) or from a named step.
+    step that its items complete with it. Once it has ended, the items follow the scenario from where they were (`resume`) or from a named step. With
+    `beyond_budget` the contact budget does not keep it; one that is not `refusable` is made although the budget is spent, and waits for a free day.
     """
 
     title: str
@@ -83,11 +86,43 @@ class NewSpecific:
     person_id: UUID | None = None
     model_id: UUID | None = None
     copied_from_action_id: UUID | None = None
+    beyond_budget: bool = False
+    refusable: bool = True
+
+    @property
+    def is_contact(self) -> bool:
+        """Tell whether the contact budget counts it: what tells or asks the customer something, ad hoc only a call."""
+        if self.content.kind == StepKind.TASK:
+            return self.content.task_kind in (CONTACT_TASKS if self.origin == SPECIFIC else (TaskKind.CALL,))
+        return self.origin == SPECIFIC and not self.content.is_internal
 
     @property
     def sends(self) -> bool:
         """Tell whether a message of it may leave without anybody looking at it again."""
         return self.mode == Mode.AUTOMATIC and self.content.kind == StepKind.NOTICE
+
+
+@dataclass(frozen=True, slots=True)
+class FirstStanding:
+    """How an action stands once it is made: its state, and the task of one that somebody has to do."""
+
+    state: str
+    reason: str | None = None
+    task_kind: str | None = None
+    task_text: str | None = None
+    deadline_on: dt.date | None = None
+
+
+def first_standing(content: Content, *, mode: str, title: str, scheduled_on: dt.date) -> FirstStanding:
+    """Return how an action begins: one to approve waits for that, a task and a manual one for somebody, an automatic one for its day, which may be today."""
+    if mode == Mode.APPROVE:
+        return FirstStanding("awaiting_approval")
+    if content.kind == StepKind.TASK:
+        deadline_on = None if content.deadline_days is None else scheduled_on + dt.timedelta(days=content.deadline_days)
+        return FirstStanding("waiting", None, content.task_kind or "other", content.task_text or title, deadline_on)
+    if mode == Mode.MANUAL:
+        return FirstStanding("waiting", "manual", "other", f"Send by hand or approve: {title}.")
+    return FirstStanding("scheduled")
 
 
 def step_of(content: Content, *, origin: str, title: str, mode: str) -> Step:
@@ -112,15 +147,15 @@ def step_of(content: Content, *, origin: str, title: str, mode: str) -> Step:
 def select(position: Position, today: Day, item_ids: Collection[Id], step: Step, *, tells_customer: bool) -> Composition:
     """Return what an action of one's own is about on facts as they are now: exactly the chosen items that are still open, gross, nothing beside them.
 
-    What tells the customer leaves out items that are held, that a status excludes, or that another specific action has taken; a task and a notice to
-    colleagues may be about just those.
+    What tells the customer leaves out items that are held, that a status excludes, that are promised, or that another specific action has taken; a task
+    and a notice to colleagues may be about just those.
     """
     debits = {item.id: item for item in position.items if item.direction == DEBIT and item.open_minor > 0}
     dropped: list[Dropped] = []
     kept: list[Item] = []
     for item_id in item_ids:
         item = debits.get(item_id)
-        reason = "settled" if item is None else _unfit(item, today) if tells_customer else None
+        reason = "settled" if item is None else kept_back(item, today) if tells_customer else None
         if item is None or reason is not None:
             dropped.append(Dropped(item_id, reason or "settled"))
         else:
@@ -139,14 +174,6 @@ def select(position: Position, today: Day, item_ids: Collection[Id], step: Step,
         not_due=(), credits=(), totals=tuple(sorted(totals.items())),
     )  # fmt: skip
     return Composition(action, tuple(dropped), {})
-
-
-def _unfit(item: Item, today: Day) -> str | None:
-    if item.held and (item.held_until is None or item.held_until >= today):
-        return "held"
-    if item.excluded:
-        return "excluded_status"
-    return "specific_action" if item.specific_action else None
 
 
 def passed_over(ladder: Sequence[str], done: Collection[str], code: str) -> list[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import datetime as dt
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -75,24 +76,29 @@ async def tie(session: Session, tenant_id: TenantId, action_id: ActionId, custom
     )  # fmt: skip
 
 
-async def tied_items(session: ReadSession, tenant_id: TenantId, action_id: ActionId) -> list[UUID]:
-    """Return the items that an action is still about."""
+async def tied_items(session: ReadSession, tenant_id: TenantId, action_ids: Collection[ActionId]) -> Mapping[ActionId, list[UUID]]:
+    """Return the items that some actions are still about, by action; without any, an empty list."""
     rows = await session.rows(
-        "select item_id from action_item where tenant_id = $1 and action_id = $2 and state in ('attached', 'listed') order by item_id", tenant_id, action_id
-    )
-    return [row["item_id"] for row in rows]
-
-
-async def drop_items(session: Session, tenant_id: TenantId, action_id: ActionId, item_ids: Sequence[UUID], reasons: Sequence[str]) -> None:
-    """Note that items have dropped out of an action, and why."""
-    await session.execute(
-        """update action_item t set state = 'dropped', reason = g.reason from unnest($3::uuid[], $4::text[]) as g (item_id, reason)
-            where t.tenant_id = $1 and t.action_id = $2 and t.item_id = g.item_id and t.state in ('attached', 'listed')""",
+        """select action_id, item_id from action_item where tenant_id = $1 and action_id = any ($2::uuid[]) and state in ('attached', 'listed')
+            order by item_id""",
         tenant_id,
-        action_id,
-        list(item_ids),
-        list(reasons),
+        list(action_ids),
     )
+    found: defaultdict[ActionId, list[UUID]] = defaultdict(list)
+    for row in rows:
+        found[ActionId(row["action_id"])].append(row["item_id"])
+    return found
+
+
+async def drop_items(session: Session, tenant_id: TenantId, dropped: Sequence[tuple[ActionId, UUID, str]]) -> None:
+    """Note that items have dropped out of actions, each with its action, its id and why."""
+    if dropped:
+        await session.execute(
+            """update action_item t set state = 'dropped', reason = g.reason from unnest($2::uuid[], $3::uuid[], $4::text[]) as g (action_id, item_id, reason)
+                where t.tenant_id = $1 and t.action_id = g.action_id and t.item_id = g.item_id and t.state in ('attached', 'listed')""",
+            tenant_id,
+            *map(list, zip(*dropped, strict=True)),
+        )
 
 
 async def release_items(session: Session, tenant_id: TenantId, action_ids: Sequence[ActionId], reason: str) -> None:
@@ -131,8 +137,18 @@ async def open_items_of_action(session: ReadSession, tenant_id: TenantId, action
 
 
 async def supersede(session: Session, tenant_id: TenantId, action_id: ActionId, by: ActionId) -> None:
-    """Note which action took the place of one that is over."""
-    await session.execute("update action set superseded_by = $3 where tenant_id = $1 and action_id = $2", tenant_id, action_id, by)
+    """Note which action took the place of one that is over, with whoever waits for it: what followed a dispute or a promise up is followed up by this one."""
+    await session.execute(
+        """with replaced as (update action set superseded_by = $3 where tenant_id = $1 and action_id = $2 returning customer_id),
+                of_disputes as (
+                  update dispute d set follow_up_action_id = $3 from replaced r
+                   where d.tenant_id = $1 and d.customer_id = r.customer_id and d.follow_up_action_id = $2)
+           update promise p set follow_up_action_id = $3 from replaced r
+            where p.tenant_id = $1 and p.customer_id = r.customer_id and p.follow_up_action_id = $2""",
+        tenant_id,
+        action_id,
+        by,
+    )
 
 
 async def live_progress(session: ReadSession, tenant_id: TenantId, item_ids: Collection[UUID]) -> list[asyncpg.Record]:
@@ -205,15 +221,81 @@ async def with_items(session: ReadSession, tenant_id: TenantId, action_ids: Coll
     return {ActionId(row["action_id"]) for row in rows}
 
 
-async def latest_contacts(session: ReadSession, tenant_id: TenantId, customer_id: CustomerId, limit: int) -> list[dt.date]:
-    """Return the days of a customer's last contacts, the latest first: those that were made, and those that are planned or wait."""
+_FREE_DEBT = """i.tenant_id = $1 and i.direction = 'debit' and i.state = 'posted' and i.allocated_minor < i.amount_minor
+   and not exists (select 1 from action_item t where t.tenant_id = $1 and t.item_id = i.item_id and t.state = 'attached')"""
+
+
+class Owing(NamedTuple):
+    """What a customer owes: whether an open debit item is in no open specific action, and whether all of them are disputed."""
+
+    free: bool
+    disputed: bool
+
+
+async def owing(session: ReadSession, tenant_id: TenantId, customer_ids: Collection[CustomerId]) -> dict[CustomerId, Owing]:
+    """Return those of some customers that have an open debit item, with what may be made of it."""
     rows = await session.rows(
-        """select case when state = 'completed' then completed_on else scheduled_on end as on_day from action
-            where tenant_id = $1 and customer_id = $2 and origin in ('scenario', 'specific') and kind <> 'operations'
-              and state in ('completed', 'awaiting_approval', 'scheduled', 'executed', 'waiting')
-            order by on_day desc limit $3""",
+        """select i.customer_id, bool_or(t.item_id is null) as free,
+                  bool_and(exists (select 1 from dispute_item d where d.tenant_id = $1 and d.item_id = i.item_id and d.open)) as disputed
+             from unnest($2::uuid[]) as c (customer_id)
+             join item i on i.tenant_id = $1 and i.customer_id = c.customer_id and i.direction = 'debit' and i.state = 'posted'
+              and i.allocated_minor < i.amount_minor
+             left join action_item t on t.tenant_id = $1 and t.item_id = i.item_id and t.state = 'attached'
+            group by i.customer_id""",
         tenant_id,
-        customer_id,
-        limit,
+        list(customer_ids),
     )
-    return [row["on_day"] for row in rows]
+    return {CustomerId(row["customer_id"]): Owing(row["free"], row["disputed"]) for row in rows}
+
+
+async def disputed_items(session: ReadSession, tenant_id: TenantId, customer_ids: Collection[CustomerId]) -> set[str]:
+    """Return the items of some customers that are in an open dispute, as text."""
+    rows = await session.rows(
+        "select item_id from dispute_item where tenant_id = $1 and customer_id = any ($2::uuid[]) and open", tenant_id, list(customer_ids)
+    )
+    return {str(row["item_id"]) for row in rows}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewForMany:
+    """The same action for several customers of a ledger. `tied_state` says whether it takes their items out of the scenario."""
+
+    action_ids: Sequence[ActionId]
+    customer_ids: Sequence[CustomerId]
+    ledger_id: LedgerId
+    values: Mapping[str, Any]
+    """Further columns by name, the same for all."""
+    person_id: UUID | None
+    tied_state: str
+
+
+async def insert_for_many(session: Session, tenant_id: TenantId, new: NewForMany) -> dict[ActionId, int]:
+    """Insert an action of each customer over all open debit items that no open specific action has, in one statement; return how many items each has.
+
+    Without a person it is for the customer's lead collector.
+    """
+    names = list(new.values)
+    columns = "".join(f", {name}" for name in names)
+    places = "".join(f", ${place}" for place, _ in enumerate(names, 7))
+    rows = await session.rows(
+        f"""with chosen as (select * from unnest($2::uuid[], $3::uuid[]) as g (action_id, customer_id)
+            ), owed as (
+              select k.action_id, k.customer_id, i.item_id, i.episode, i.currency, i.amount_minor - i.allocated_minor as open_minor
+                from chosen k join item i on i.customer_id = k.customer_id and {_FREE_DEBT}
+            ), totals as (
+              select action_id, jsonb_agg(jsonb_build_array(currency, minor) order by currency) as totals, sum(items)::int as items
+                from (select action_id, currency, sum(open_minor)::int8 as minor, count(*) as items from owed group by 1, 2) x group by action_id
+            ), made as (
+              insert into action (tenant_id, action_id, ledger_id, customer_id, totals, person_id{columns})
+              select $1, k.action_id, $4, k.customer_id, t.totals,
+                     coalesce($5, (select s.person_id from assignment s where s.tenant_id = $1 and s.customer_id = k.customer_id
+                                      and s.role = 'collector' and s.lead and s.ended_on is null)){places}
+                from chosen k join totals t on t.action_id = k.action_id
+            ), tied as (
+              insert into action_item (tenant_id, action_id, customer_id, state, item_id, episode, open_minor)
+              select $1, action_id, customer_id, $6, item_id, episode, open_minor from owed
+            )
+            select action_id, items from totals""",
+        tenant_id, list(new.action_ids), list(new.customer_ids), new.ledger_id, new.person_id, new.tied_state, *new.values.values(),
+    )  # fmt: skip
+    return {ActionId(row["action_id"]): row["items"] for row in rows}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from dunning.collection import facts, progress_store
+from dunning.collection.facts import CustomerFacts
 from dunning.collection.progress_store import SkippedStep
 from dunning.events import service as events
 from dunning.events.service import NewEvent
@@ -18,7 +19,8 @@ from dunning.kit.ids import CustomerId, ItemId, TenantId
 from dunning.ledger import items, ledgers
 from dunning.ledger.customer_state import facts_changed, lock_customers
 from dunning.scenarios.compiled import Compiled
-from dunning.scenarios.rules import DEBIT, Item
+from dunning.scenarios.ladder import standing_of
+from dunning.scenarios.rules import DEBIT, Item, SkipReason
 
 
 class StepUnknown(Malformed):
@@ -102,12 +104,20 @@ async def set_step(
     await progress_store.void_all_but(session, tenant_id, void, f"step_set_by_hand: {step_code}")
     await progress_store.forget_imported(session, tenant_id, [one.item_id for one in done])
     await progress_store.insert_skips(session, tenant_id, skips, today)
-    below = [(UUID(str(item.id)), compiled[item.id].ladder[place - 1].code) for item in chosen if (place := compiled[item.id].index_of[step_code])]
-    await progress_store.show_step(session, tenant_id, below)
+    left = [(UUID(str(item.id)), _completed_below(item, seen[0], compiled[item.id], step_code)) for item in chosen]
+    await progress_store.show_step(session, tenant_id, left)
     made = [NewEvent("item.step_set", "item", one.item_id, customer_id, {"from": one.before, "to": step_code, "reason": reason}) for one in done]
     await events.record_many(session, clock, tenant_id=tenant_id, actor=actor, events=made)
     await facts_changed(session, tenant_id, [customer_id], today)
     return done
+
+
+def _completed_below(item: Item, seen: CustomerFacts, compiled: Compiled, step_code: str) -> str | None:
+    """Return the highest step that an item has completed below one; what another system said of it is forgotten."""
+    below = {step.code for step in compiled.ladder[: compiled.index_of[step_code]]}
+    rows = [row for row in seen.position.progress if row.item_id == item.id and row.step_code in below and row.reason != SkipReason.IMPORTED]
+    last = standing_of(item, rows, compiled, seen.known.compiled).last
+    return compiled.ladder[last].code if last >= 0 else None
 
 
 def _ladder(compiled: Compiled, step_code: str, item: Item) -> Compiled:

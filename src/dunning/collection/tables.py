@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Date, Index, Integer, LargeBinary, UniqueConstraint, text
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Date, ForeignKeyConstraint, Index, Integer, LargeBinary, UniqueConstraint, text
 
 from dunning.kit.schema import (
     instant_column,
@@ -16,7 +16,6 @@ from dunning.kit.schema import (
 )
 
 ACTION_STATES = ("awaiting_approval", "scheduled", "executed", "waiting", "completed", "cancelled", "rejected", "superseded")
-LIVE_ACTION_STATES = ("awaiting_approval", "scheduled", "executed", "waiting")
 
 run = tenant_table(
     "run",
@@ -113,9 +112,13 @@ action = tenant_table(
     uuid_column("model_id", null=True),
     uuid_column("copied_from_action_id", null=True),
     uuid_column("superseded_by", null=True),
+    uuid_column("bulk_id", null=True),
     text_column("afterwards", null=True),
     text_column("afterwards_step_code", null=True),
     text_column("counts_as_step", null=True),
+    uuid_column("operation_action_id", null=True),
+    Column("operation_no", Integer, nullable=True),
+    text_column("created_by", null=True),
     instant_column("approved_at", null=True),
     text_column("approved_by", null=True),
     instant_column("updated_at", now=True),
@@ -124,6 +127,19 @@ action = tenant_table(
     refers_to("run", "run_id"),
     refers_to("person", "person_id"),
     refers_to("action", "superseded_by", "action_id"),
+    ForeignKeyConstraint(
+        ["tenant_id", "operation_action_id", "operation_no"],
+        ["operation_record.tenant_id", "operation_record.action_id", "operation_record.operation_no"],
+        onupdate="CASCADE",
+    ),
+    Index(
+        "action_operation_key",
+        "tenant_id",
+        "operation_action_id",
+        "operation_no",
+        unique=True,
+        postgresql_where=text("operation_action_id is not null"),
+    ),
     Index(
         "action_one_a_day_key",
         "tenant_id",
@@ -135,6 +151,7 @@ action = tenant_table(
         unique=True,
         postgresql_where=text("one_a_day and state not in ('cancelled', 'rejected', 'superseded')"),
     ),
+    Index("action_bulk_idx", "tenant_id", "bulk_id", "action_id", postgresql_where=text("bulk_id is not null")),
     Index("action_customer_idx", "tenant_id", "customer_id", "action_id"),
     Index("action_ledger_idx", "tenant_id", "ledger_id", "action_id"),
     Index(
@@ -155,6 +172,7 @@ action = tenant_table(
     one_of("mode", "automatic", "approve", "manual"),
     one_of("state", *ACTION_STATES),
     CheckConstraint("origin <> 'scenario' or scenario_id is not null", name="scenario_action_names_its_scenario"),
+    CheckConstraint("(operation_action_id is null) = (operation_no is null)", name="operation_is_named_whole"),
     key=("action_id",),
     postgresql_with={"fillfactor": 80},
 )
@@ -228,8 +246,8 @@ item_dunning = tenant_table(
     "item_dunning",
     uuid_column("item_id"),
     uuid_column("ledger_id"),
-    text_column("step_code"),
-    Column("last_reminded_on", Date, nullable=False),
+    text_column("step_code", null=True),
+    Column("last_reminded_on", Date, nullable=True),
     Column("reminders", Integer, nullable=False, server_default=text("1")),
     instant_column("updated_at", now=True),
     refers_to("item", "item_id"),
@@ -270,6 +288,9 @@ activity = tenant_table(
     text_column("actor"),
     instant_column("business_at"),
     instant_column("recorded_at", now=True),
+    # The mail address of whom a call or visit reached, as its digest: by it the budget of a person counts.
+    Column("address_sha256", LargeBinary, nullable=True),
+    Index("activity_address_idx", "tenant_id", "address_sha256", "business_at", postgresql_where=text("address_sha256 is not null")),
     refers_to("customer", "customer_id"),
     refers_to("action", "action_id"),
     refers_to("person", "person_id"),

@@ -32,7 +32,7 @@ async def timeline(
     """
     rows = await timeline_store.timeline_before(session, tenant_id, customer_id, kinds or timeline_store.KINDS, before, limit)
     # What has happened to somebody proves that there is such a customer.
-    if not rows and await activity_store.ledger_of_customer(session, tenant_id, customer_id) is None:
+    if not rows and await activity_store.whose(session, tenant_id, customer_id) is None:
         noun = "customer"
         raise NotFound(noun)
     return Timeline(rows, await people.names_of(session, tenant_id=tenant_id, actors=[row["actor"] for row in rows if row["actor"] is not None]))

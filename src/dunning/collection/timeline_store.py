@@ -8,17 +8,19 @@ from uuid import UUID
 
 import asyncpg
 
+from dunning.collection.totals_store import TOTALS_NOW
 from dunning.kit.database import ReadSession
 from dunning.kit.ids import CustomerId, TenantId
 
 _OWN = "{0}.tenant_id = $1 and {0}.customer_id = $2"
+_HIGHEST = UUID(int=2**128 - 1)
 
 
 def _arm(kind: str, table: str, alias: str, key: str, instant: str, on: str, action: str, actor: str, /, **data: str) -> str:
     pairs = ", ".join(f"'{name}', {column}" for name, column in data.items())
     return f"""(select {alias}.{key} as id, '{kind}' as kind, {alias}.{instant} as recorded_at, {on} as "on", {action}::uuid as action_id,
-      {actor}::text as actor, jsonb_build_object({pairs}) as data
- from {table} {alias} where {_OWN.format(alias)} and ($3::uuid is null or {alias}.{key} < $3) order by {alias}.{key} desc limit $4)"""
+      {actor}::text as actor, json_build_object({pairs}) as data
+ from {table} {alias} where {_OWN.format(alias)} and {alias}.{key} < $3 order by {alias}.{key} desc limit $4)"""
 
 
 def _named(alias: str, *columns: str) -> dict[str, str]:
@@ -27,9 +29,10 @@ def _named(alias: str, *columns: str) -> dict[str, str]:
 
 _ARMS = {
     "action": _arm(
-        "action", "action", "a", "action_id", "created_at", "a.local_date", "a.action_id", "a.approved_by",
-        **_named("a", "step_code", "step_name", "title", "kind", "mode", "origin", "state", "reason", "task_kind", "totals", "scheduled_on", "completed_on",
-                 "person_id", "superseded_by"),
+        "action", "action", "a", "action_id", "created_at", "a.local_date", "a.action_id", "coalesce(a.created_by, a.approved_by)",
+        **_named("a", "step_code", "step_name", "title", "kind", "mode", "origin", "state", "reason", "task_kind", "scheduled_on", "completed_on",
+                 "person_id", "superseded_by", "approved_by"),
+        totals=f"coalesce({TOTALS_NOW}, a.totals)",
     ),
     "activity": _arm(
         "activity", "activity", "n", "activity_id", "recorded_at", "n.business_at::date", "n.action_id", "n.actor",
@@ -48,26 +51,26 @@ _ARMS = {
         **_named("r", "external_id", "state", "method", "amount_minor", "currency"),
     ),
     "payment_return": """(select p.payment_return_id as id, 'payment_return' as kind, p.recorded_at, p.returned_on as "on", null::uuid as action_id, p.actor::text,
-      jsonb_build_object('receipt_id', p.receipt_id, 'reason', p.reason, 'amount_minor', r.amount_minor, 'currency', r.currency) as data
+      json_build_object('receipt_id', p.receipt_id, 'reason', p.reason, 'amount_minor', r.amount_minor, 'currency', r.currency) as data
  from payment_return p join receipt r on r.tenant_id = $1 and r.receipt_id = p.receipt_id
-where p.tenant_id = $1 and p.customer_id = $2 and ($3::uuid is null or p.payment_return_id < $3) order by p.payment_return_id desc limit $4)""",
+where p.tenant_id = $1 and p.customer_id = $2 and p.payment_return_id < $3 order by p.payment_return_id desc limit $4)""",
     "reading": """(select g.reading_id as id, 'reading' as kind, g.recorded_at, g.business_at::date as "on", null::uuid as action_id, null::text as actor,
-      jsonb_build_object('kind', g.kind, 'grade', g.grade, 'link_id', g.link_id, 'audience', k.audience, 'claim_id', k.claim_id) as data
+      json_build_object('kind', g.kind, 'grade', g.grade, 'link_id', g.link_id, 'audience', k.audience, 'claim_id', k.claim_id) as data
  from message m
  join link k on k.tenant_id = m.tenant_id and k.message_id = m.message_id
  join reading g on g.tenant_id = k.tenant_id and g.link_id = k.link_id
-where m.tenant_id = $1 and m.customer_id = $2 and ($3::uuid is null or g.reading_id < $3) order by g.reading_id desc limit $4)""",
+where m.tenant_id = $1 and m.customer_id = $2 and g.reading_id < $3 order by g.reading_id desc limit $4)""",
     "dispute": _arm(
         "dispute", "dispute", "d", "dispute_id", "created_at", "d.opened_on", "d.follow_up_action_id", "d.opened_by",
-        **_named("d", "reason", "text", "source", "state", "resolution", "resolved_on", "deadline_on", "owner_id"),
+        **_named("d", "reason", "text", "source", "state", "resolution", "resolved_on", "deadline_on", "overdue_on", "held_until", "owner_id"),
     ),
     "promise": _arm(
         "promise", "promise", "s", "promise_id", "created_at", "s.given_on", "s.follow_up_action_id", "s.actor",
-        **_named("s", "amount_minor", "currency", "promised_on", "grace_days", "source", "state", "decided_on", "note", "plan_id"),
+        **_named("s", "amount_minor", "currency", "promised_on", "grace_days", "source", "state", "reason", "last_on", "paid_on", "decided_on", "note", "plan_id"),
     ),
     "block": _arm(
         "block", "account_block", "b", "block_id", "created_at", "b.placed_on", "b.action_id", "b.placed_by",
-        **_named("b", "degree", "reason", "origin", "state", "lifted_on", "lifted_because"),
+        **_named("b", "degree", "reason", "origin", "state", "lifted_on", "lifted_because", "renews_id"),
     ),
     "step_override": _arm(
         "step_override", "step_override", "o", "override_id", "created_at", "o.created_at::date", "null", "o.actor",
@@ -94,4 +97,4 @@ async def timeline_before(
     session: ReadSession, tenant_id: TenantId, customer_id: CustomerId, kinds: Collection[str], before: UUID | None, limit: int
 ) -> list[asyncpg.Record]:
     """Return what was recorded about a customer, of some kinds, below an id, the newest first, whatever its kind."""
-    return await session.rows(_statement(tuple(kind for kind in KINDS if kind in kinds)), tenant_id, customer_id, before, limit)
+    return await session.rows(_statement(tuple(kind for kind in KINDS if kind in kinds)), tenant_id, customer_id, before or _HIGHEST, limit)

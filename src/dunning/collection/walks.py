@@ -137,6 +137,18 @@ async def next_stop(session: ReadSession, clock: Clock, *, tenant_id: TenantId, 
     return Stop(at, tuple(night for night in ahead if night.due_at == at))
 
 
+async def is_under_way(session: ReadSession, *, tenant_id: TenantId) -> bool:
+    """Tell whether somebody works on what the tenant's present still brings: an import, a run, or a message that is being sent."""
+    return bool(
+        await session.value(
+            """select exists (select 1 from run where tenant_id = $1 and state in ('queued', 'planning', 'committing'))
+                   or exists (select 1 from import where tenant_id = $1 and state in ('received', 'staged', 'applying'))
+                   or exists (select 1 from message where tenant_id = $1 and state in ('leased', 'committing'))""",
+            tenant_id,
+        )
+    )
+
+
 async def step_to(session: Session, *, tenant_id: TenantId, walk_id: UUID, stop: Stop) -> None:
     """Move the clock to a stop and note its nights in the walk."""
     await tenancy.set_test_clock(session, tenant_id=tenant_id, at=stop.at)

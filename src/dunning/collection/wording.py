@@ -12,10 +12,9 @@ from dunning.kit.database import ReadSession
 from dunning.kit.ids import TemplateId, TenantId
 from dunning.messages import template_store
 from dunning.messages.language import LanguageMissing, choose_language
+from dunning.messages.shipped import LINK_ONLY_CODE
 from dunning.messages.templates import facts_of
 
-LINK_TEMPLATE = "claim-link"
-"""The template of a mail of text and link only, where the step's own shows amounts or documents."""
 KEPT = 2000
 
 Key = tuple[TemplateId, int]
@@ -49,10 +48,10 @@ async def load(session: ReadSession, tenant_id: TenantId, keys: Collection[Key])
 
 async def link_wording(session: ReadSession, tenant_id: TenantId) -> Wording | None:
     """Return the tenant's template for mails of text and link only, or None: it has published none."""
-    published = await template_store.published_versions(session, tenant_id, [LINK_TEMPLATE])
-    if LINK_TEMPLATE not in published:
+    published = await template_store.published_versions(session, tenant_id, [LINK_ONLY_CODE])
+    if LINK_ONLY_CODE not in published:
         return None
-    template_id, version, contents = published[LINK_TEMPLATE]
+    template_id, version, contents = published[LINK_ONLY_CODE]
     return _wording((template_id, version), contents)
 
 
@@ -62,9 +61,13 @@ def _wording(key: Key, contents: template_store.Contents) -> Wording:
 
 
 def language_for(wording: Wording, recipient: Recipient | None, *, customer: str | None, ledger: str) -> str | None:
-    """Return the language of a whole message: the contact's, the customer's, the ledger's, as far as the template has it; None: it has none of them."""
+    """Return the language of a whole message: the contact's, the customer's, the ledger's, as far as the template has it; None: it has none of them.
+
+    Colleagues are written to in their own or the ledger's: what a customer speaks is no guide to what they do.
+    """
+    own = None if recipient is None else recipient.language
     try:
-        return choose_language(wording.languages, contact=None if recipient is None else recipient.language, customer=customer, ledger=ledger).language
+        return choose_language(wording.languages, contact=own, customer=None if recipient is not None and recipient.internal else customer, ledger=ledger)
     except LanguageMissing:
         return None
 

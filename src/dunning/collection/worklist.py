@@ -38,18 +38,19 @@ class Agenda:
 
 
 async def agenda(
-    session: ReadSession, clock: Clock, *, tenant_id: TenantId, whose: Whose, bucket: Bucket | None, after: tuple[dt.date, UUID] | None, limit: int
-) -> Agenda:
-    """Return live actions by day, each with its customer, amounts, step and why, and how many are in each bucket.
+    session: ReadSession, clock: Clock, *, tenant_id: TenantId, whose: Whose, bucket: Bucket | None, after: tuple[dt.date, UUID] | None, limit: int,
+    task_kind: str | None = None,
+) -> Agenda:  # fmt: skip
+    """Return live actions by day, each with its customer, amounts, step and why, and how many are in each bucket; of one kind of task, or all.
 
     Raises `NotFound` for an unknown person, team or ledger, `Malformed` where both a person and a team are named.
     """
     scope = await scope_of(session, clock, tenant_id=tenant_id, whose=whose)
-    rows = await worklist_store.agenda_after(session, tenant_id, scope, bucket, after, limit)
+    rows = await worklist_store.agenda_after(session, tenant_id, scope, bucket, after, limit, task_kind)
     if not rows:
         # Somebody's work proves that there is such a person; where there is none, it is looked up.
         await known(session, tenant_id=tenant_id, whose=whose)
-    return Agenda(rows, await worklist_store.counts_of(session, tenant_id, scope), scope.person_ids)
+    return Agenda(rows, await worklist_store.counts_of(session, tenant_id, scope, task_kind), scope.person_ids)
 
 
 async def scope_of(session: ReadSession, clock: Clock, *, tenant_id: TenantId, whose: Whose) -> Scope:
@@ -82,7 +83,7 @@ def why(row: asyncpg.Record) -> str:
     """Return in a code why an action is on the list: what it waits for, or what went wrong with it."""
     if row["state"] == "awaiting_approval":
         return "waits_for_approval"
-    if row["state"] == "scheduled":
+    if row["state"] == "scheduled" and row["reason"] is None:
         return "goes_out_on_its_day"
     if row["reason"] is not None:
         return str(row["reason"])

@@ -12,6 +12,9 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+ASKED_FOR = frozenset({"candidate", "info"})
+"""Sections of a claim that its total asks for: the rows that it reminds of, and overdue ones beside them. What is not yet due is only shown."""
+
 
 class Standing(StrEnum):
     """How an item stands today."""
@@ -104,7 +107,7 @@ def live_of(claim: Mapping[str, Any], items: Iterable[ItemNow], today: dt.date) 
             (today - item.due_on).days,
             sign * item.open_minor,
             in_claim=section is not None,
-            asked_for=section == "candidate",
+            asked_for=section in ASKED_FOR,
         )
         by_currency.setdefault(item.currency, []).append(row)
     blocks = tuple(_block(currency, rows) for currency, rows in by_currency.items() if rows)
@@ -113,7 +116,7 @@ def live_of(claim: Mapping[str, Any], items: Iterable[ItemNow], today: dt.date) 
 
 
 def _block(currency: str, rows: Sequence[LiveRow]) -> LiveBlock:
-    in_order = sorted(rows, key=lambda row: (not row.asked_for, not row.in_claim, row.item.due_on, row.item.number))
+    in_order = sorted(rows, key=lambda row: (not row.in_claim, row.item.due_on, row.item.number))
     asked = sum(row.open_minor for row in rows if row.asked_for)
     claim = sum(row.open_minor for row in rows if row.in_claim)
     return LiveBlock(currency, tuple(in_order), asked, claim, sum(row.open_minor for row in rows))

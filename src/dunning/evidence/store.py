@@ -9,6 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
+from dunning.kit.columns import UNSEEN_TENANT
 from dunning.kit.database import ReadSession, Session
 from dunning.kit.ids import ClaimId, CustomerId, ItemId, LinkId, MessageId, ReadingId, TenantId
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _LINK = """l.link_id, l.ledger_id, l.customer_id, l.claim_id, l.message_id, l.audience, l.challenge, l.grade, l.fetches, l.tries_left,
            l.locked_until, l.expires_at, l.revoked_at, l.revoked_because, l.created_at"""
+_ARRIVED = "clock_timestamp() as at, g.sender_name, g.sender_email, g.reply_to, c.tax_number, m.language"
 
 
 async def insert_links(session: Session, tenant_id: TenantId, links: Sequence[NewLink]) -> int:
@@ -57,18 +59,17 @@ async def link_row(session: ReadSession, tenant_id: TenantId, link_id: LinkId) -
     return await session.row(f"select {_LINK} from link l where l.tenant_id = $1 and l.link_id = $2", tenant_id, link_id)
 
 
-async def visited(session: ReadSession, tenant_id: TenantId, link_ids: Collection[LinkId]) -> list[asyncpg.Record]:
-    """Return links with what their pages need of the ledger, the customer and the message, and the database's instant."""
-    return await session.rows(
-        f"""select {_LINK}, clock_timestamp() as at, g.time_zone, g.sender_name, g.sender_email, g.reply_to, g.crm_url as ledger_crm_url,
-                   g.language as ledger_language, c.external_id, c.tax_number, c.crm_url as customer_crm_url, m.content_mode, m.language
+async def visited(session: ReadSession, tenant_id: TenantId, link_id: LinkId) -> asyncpg.Record | None:
+    """Return one link with what its pages need of the ledger, the customer and the message, and the database's instant."""
+    return await session.row(
+        f"""select {_LINK}, {_ARRIVED}, g.time_zone, g.crm_url as ledger_crm_url, c.external_id, c.crm_url as customer_crm_url, m.content_mode
               from link l
               join ledger g on g.tenant_id = l.tenant_id and g.ledger_id = l.ledger_id
               join customer c on c.tenant_id = l.tenant_id and c.customer_id = l.customer_id
               join message m on m.tenant_id = l.tenant_id and m.message_id = l.message_id
-             where l.tenant_id = $1 and l.link_id = any ($2::uuid[])""",
+             where l.tenant_id = $1 and l.link_id = $2""",
         tenant_id,
-        list(link_ids),
+        link_id,
     )
 
 
@@ -77,24 +78,30 @@ async def lock_link(session: Session, tenant_id: TenantId, link_id: LinkId) -> b
     return await session.value("select true from link where tenant_id = $1 and link_id = $2 for update", tenant_id, link_id) is True
 
 
-async def count_fetches(session: Session, tenant_id: TenantId, visits: Mapping[LinkId, int], *, waits: bool) -> set[LinkId]:
-    """Add the visits of some links to their counts and return the links that there are; without `waits` those that others hold are left out.
+async def count_fetches(session: Session, tenant_id: TenantId, visits: Mapping[LinkId, int], *, waits: bool) -> dict[LinkId, asyncpg.Record]:
+    """Add the visits of some links to their counts and return the links that there are, with what their landing pages need.
 
-    Links are taken in id order. Who does not wait for any cannot be part of a deadlock with those who revoke many at once.
+    Without `waits` those that others hold are left out. Links are taken in id order. Who does not wait for any cannot be part of a deadlock with those
+    who revoke many at once.
     """
     rows = await session.rows(
         f"""with held as (
-              select link_id from link where tenant_id = $1 and link_id = any ($2::uuid[]) order by link_id
+              select link_id, ledger_id, customer_id, message_id from link where tenant_id = {UNSEEN_TENANT} and link_id = any ($2::uuid[]) order by link_id
                  for no key update{"" if waits else " skip locked"}
             )
             update link l set fetches = l.fetches + n.visits
-              from held join unnest($2::uuid[], $3::int[]) as n(link_id, visits) on n.link_id = held.link_id
-             where l.tenant_id = $1 and l.link_id = held.link_id returning l.link_id""",  # fixed words
+              from held
+              join unnest($2::uuid[], $3::int[]) as n(link_id, visits) on n.link_id = held.link_id
+              join ledger g on g.tenant_id = {UNSEEN_TENANT} and g.ledger_id = held.ledger_id
+              join customer c on c.tenant_id = {UNSEEN_TENANT} and c.customer_id = held.customer_id
+              join message m on m.tenant_id = {UNSEEN_TENANT} and m.message_id = held.message_id
+             where l.tenant_id = {UNSEEN_TENANT} and l.link_id = held.link_id
+         returning {_LINK}, {_ARRIVED}""",  # fixed words
         tenant_id,
         list(visits),
         list(visits.values()),
     )
-    return {LinkId(row["link_id"]) for row in rows}
+    return {LinkId(row["link_id"]): row for row in rows}
 
 
 async def raise_grades(session: Session, tenant_id: TenantId, link_ids: Collection[LinkId], grade: str, weaker: Sequence[str]) -> set[LinkId]:

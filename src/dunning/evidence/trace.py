@@ -5,12 +5,13 @@ Standard library only. No device is fingerprinted: the address is cut to its net
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
+from ipaddress import IPv6Address
+from socket import AF_INET, AF_INET6, inet_pton
 
-_KEPT_BITS: Mapping[int, int] = MappingProxyType({4: 24, 6: 48})
+_MAPPED = bytes(10) + b"\xff\xff"
+"""What an IPv4 address begins with where it is written as one of IPv6."""
+_IPV4 = 4
 # The first that is named wins: most programs name others they resemble.
 _FAMILIES = (
     ("bot", "declared bot"), ("crawler", "declared bot"), ("spider", "declared bot"), ("scan", "declared bot"), ("headless", "headless browser"),
@@ -39,14 +40,14 @@ def trace_of(method: str, address: str | None, user_agent: str) -> Trace:
 
 def network_of(address: str | None) -> str:
     """Return the network of an address, /24 or /48; `unknown` for anything else."""
+    written = (address or "").partition("%")[0]
     try:
-        ip = ipaddress.ip_address(address or "")
-    except ValueError:
+        octets = inet_pton(AF_INET6 if ":" in written else AF_INET, written).removeprefix(_MAPPED)
+    except (OSError, ValueError):
         return "unknown"
-    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
-        ip = ip.ipv4_mapped
-    kept, cut = _KEPT_BITS[ip.version], ip.max_prefixlen - _KEPT_BITS[ip.version]
-    return f"{type(ip)(int(ip) >> cut << cut)}/{kept}"
+    if len(octets) == _IPV4:
+        return f"{octets[0]}.{octets[1]}.{octets[2]}.0/24"
+    return f"{IPv6Address(octets[:6] + bytes(10))}/48"
 
 
 def program_of(user_agent: str) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 from uuid import UUID
 
@@ -17,7 +19,7 @@ from dunning.evidence.live import ItemNow, Live, live_of
 from dunning.evidence.rules import Door
 from dunning.kit.clock import Clock, local_date
 from dunning.kit.database import ReadSession
-from dunning.kit.ids import ItemId, LinkId, TenantId
+from dunning.kit.ids import ClaimId, ItemId, LinkId, TenantId
 from dunning.messages.ports import ClaimData, ClaimRow
 
 
@@ -29,21 +31,37 @@ class Sender:
     email: str
 
 
+class ClaimFace(NamedTuple):
+    """What the page before a claim has to know of it: whether it is void, and which documents can be asked for."""
+
+    state: str
+    document_numbers: Sequence[str]
+
+
+ClaimFaces = Callable[[ReadSession, TenantId, Collection[ClaimId]], Awaitable[Mapping[ClaimId, ClaimFace]]]
+
+
 @dataclass(frozen=True, slots=True)
-class Visit:
-    """One link at the moment of a visit: whether its door is open, what is asked, and the frozen claim behind it."""
+class Arrival:
+    """One link at the moment somebody comes to it: whether its door is open and what is asked there."""
 
     tenant_id: TenantId
     link: Link
     door: Door
     asks: Challenge
-    known: Known
-    claim: ClaimRow
     sender: Sender
     language: str
+    at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Visit(Arrival):
+    """An arrival with what is behind the door: what an answer is compared with, and the frozen claim."""
+
+    known: Known
+    claim: ClaimRow
     content_mode: str
     today: dt.date
-    at: dt.datetime
     crm_url: str | None
 
     @property
@@ -54,33 +72,59 @@ class Visit:
 
 async def visit_of(session: ReadSession, clock: Clock, claim_data: ClaimData, *, tenant_id: TenantId, link_id: LinkId) -> Visit | None:
     """Return a link as a visitor finds it now; None when there is no such link or claim. A void claim's door counts as revoked."""
-    return (await visits_of(session, clock, claim_data, tenant_id=tenant_id, link_ids=[link_id])).get(link_id)
-
-
-async def visits_of(session: ReadSession, clock: Clock, claim_data: ClaimData, *, tenant_id: TenantId, link_ids: Collection[LinkId]) -> dict[LinkId, Visit]:
-    """Return links as their visitors find them now, with two statements however many; one without its claim is left out."""
-    found = [(link_from(row), row) for row in await store.visited(session, tenant_id, link_ids)] if link_ids else []
-    claims = await claim_data(session, tenant_id, list({link.claim_id for link, _ in found})) if found else {}
-    business_at = clock.now()
-    return {link.link_id: _visit(tenant_id, link, row, claims[link.claim_id], business_at) for link, row in found if link.claim_id in claims}
-
-
-def _visit(tenant_id: TenantId, link: Link, row: asyncpg.Record, claim: ClaimRow, business_at: dt.datetime) -> Visit:
+    row = await store.visited(session, tenant_id, link_id)
+    if row is None:
+        return None
+    link = link_from(row)
+    claim = (await claim_data(session, tenant_id, [link.claim_id])).get(link.claim_id)
+    if claim is None:
+        return None
     known = Known.of(row["tax_number"], (line["number"] for block in claim.data["blocks"] for line in block["rows"]))
+    business_at = clock.now()
     return Visit(
         tenant_id=tenant_id,
         link=link,
-        door=Door.REVOKED if claim.state == "void" else link.door(business_at=business_at, at=row["at"]),
-        asks=Challenge.BUTTON if link.audience == "internal" else asked(link.challenge, known),
+        door=_door(link, claim.state, business_at, row["at"]),
+        asks=_asks(link, lambda: known),
+        sender=_sender(row),
+        language=row["language"],
+        at=row["at"],
         known=known,
         claim=claim,
-        sender=Sender(row["sender_name"], row["reply_to"] or row["sender_email"]),
-        language=row["language"],
         content_mode=row["content_mode"],
         today=local_date(business_at, row["time_zone"]),
-        at=row["at"],
         crm_url=_crm_url(row["customer_crm_url"], row["ledger_crm_url"], row["external_id"]),
     )
+
+
+async def arrivals_of(
+    session: ReadSession, clock: Clock, claim_faces: ClaimFaces, *, tenant_id: TenantId, rows: Collection[asyncpg.Record]
+) -> dict[LinkId, Arrival]:
+    """Return the links of some rows as those who come to them find them, with one statement however many; one without its claim is left out."""
+    found = [(link_from(row), row) for row in rows]
+    faces = await claim_faces(session, tenant_id, {link.claim_id for link, _ in found}) if found else {}
+    business_at = clock.now()
+    arrivals: dict[LinkId, Arrival] = {}
+    for link, row in found:
+        face = faces.get(link.claim_id)
+        if face is not None:
+            asks = _asks(link, partial(Known.of, row["tax_number"], face.document_numbers))
+            door = _door(link, face.state, business_at, row["at"])
+            arrivals[link.link_id] = Arrival(tenant_id, link, door, asks, _sender(row), row["language"], row["at"])
+    return arrivals
+
+
+def _door(link: Link, claim_state: str, business_at: dt.datetime, at: dt.datetime) -> Door:
+    return Door.REVOKED if claim_state == "void" else link.door(business_at=business_at, at=at)
+
+
+def _asks(link: Link, known: Callable[[], Known]) -> Challenge:
+    """Return what is asked for, looking up what is known only where that matters."""
+    return Challenge.BUTTON if link.audience == "internal" or link.challenge is Challenge.BUTTON else asked(link.challenge, known())
+
+
+def _sender(row: asyncpg.Record) -> Sender:
+    return Sender(row["sender_name"], row["reply_to"] or row["sender_email"])
 
 
 def _crm_url(customer_url: str | None, ledger_url: str | None, external_id: str) -> str | None:

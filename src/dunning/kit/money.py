@@ -6,7 +6,7 @@ The exponents are those of ISO 4217: two decimals unless the currency is listed 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -125,14 +125,6 @@ class Money:
             msg = f"{self.currency} and {other.currency} are never added or compared"
             raise CurrencyMismatch(msg)
         return other.minor
-
-
-def total_by_currency(amounts: Iterable[Money]) -> dict[str, Money]:
-    """Sum amounts a currency at a time; the answer is sorted by currency code."""
-    sums: dict[str, int] = {}
-    for amount in amounts:
-        sums[amount.currency] = sums.get(amount.currency, 0) + amount.minor
-    return {code: Money(sums[code], code) for code in sorted(sums)}
 
 
 def split_by_weights(total_minor: int, weights: Sequence[int]) -> list[int]:

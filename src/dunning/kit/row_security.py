@@ -86,6 +86,31 @@ It runs with its owner's rights, because a policy on `assignment` that read `ass
 tenant's policy as everybody is, and the tenant stands in the statement besides; it tells no more than the limited role may see anyway.
 """
 
+CONTACTS_OF_ADDRESSES_BODY = """
+  select m.address_sha256, coalesce(min(m.accepted_on), min((m.not_before at time zone l.time_zone)::date)), bool_or(m.accepted_on is not null)
+    from public.message m
+    join public.action a on a.tenant_id = m.tenant_id and a.action_id = m.action_id and a.origin in ('scenario', 'specific')
+    join public.ledger l on l.tenant_id = m.tenant_id and l.ledger_id = m.ledger_id
+   where m.tenant_id = (select current_setting('dunning.tenant')::uuid) and m.ledger_id = ledger and m.address_sha256 = any (addresses)
+     and m.audience = 'customer' and not m.is_copy and m.resend_of is null and m.state not in ('rejected', 'suppressed', 'expired', 'cancelled')
+     and (m.accepted_on is null or m.accepted_on > after)
+   group by m.address_sha256, m.action_id
+  union all
+  select n.address_sha256, (n.business_at at time zone l.time_zone)::date, true
+    from public.activity n join public.ledger l on l.tenant_id = n.tenant_id and l.ledger_id = n.ledger_id
+   where n.tenant_id = (select current_setting('dunning.tenant')::uuid) and n.ledger_id = ledger and n.address_sha256 = any (addresses)
+     and n.business_at >= (after + 1)::timestamp at time zone l.time_zone
+"""
+CONTACTS_OF_ADDRESSES = f"""
+create function contacts_of_addresses(ledger uuid, addresses bytea[], after date) returns table (address_sha256 bytea, on_day date, made boolean)
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $${CONTACTS_OF_ADDRESSES_BODY}$$
+"""
+"""The days after one on which people of a ledger were mailed or called, or will be, by the digests of their addresses; one day a contact.
+
+It runs with its owner's rights, because a person may be that of several customers of whom the caller sees one only: a budget that counted those alone
+would be none. It tells days, and of whom the caller has the address already; the tenant stands in the statement, as in the policy that binds the owner.
+"""
+
 
 REFUSE_CHANGE = """
 create or replace function refuse_change() returns trigger language plpgsql as $$
@@ -167,7 +192,7 @@ select 'materialized view ' || relname || ' knows no row level security' from re
 union all
 select 'function ' || p.proname || ' runs with the rights of its owner'
   from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname = 'public' and p.prosecdef
-   and not (p.proname = 'seen_customers' and p.prosrc = $5 and p.proconfig = array['search_path=pg_catalog, pg_temp'])
+   and not (p.proconfig = array['search_path=pg_catalog, pg_temp'] and (p.proname::text, p.prosrc) in (select * from unnest($5::text[], $6::text[])))
 """
 
 _EXPECTED_POLICY = "tenant_id=SELECTcurrent_setting'dunning.tenant'::uuid"
@@ -182,7 +207,10 @@ TABLES_WITHOUT_TENANT: Sequence[str] = ("due_work", "relay_circuit", "relay_rate
 
 async def unsafe_parts(connection: Any) -> list[str]:
     """Return, for the role of an asyncpg connection, a sentence for each guard that is missing; empty means safe to serve."""
-    stated = (list(TABLES_WITHOUT_TENANT), _EXPECTED_POLICY, LIMITED_SUFFIX, _EXPECTED_SIGHT, SEEN_CUSTOMERS_BODY)
+    with_owners_rights = {"seen_customers": SEEN_CUSTOMERS_BODY, "contacts_of_addresses": CONTACTS_OF_ADDRESSES_BODY}
+    stated = (
+        list(TABLES_WITHOUT_TENANT), _EXPECTED_POLICY, LIMITED_SUFFIX, _EXPECTED_SIGHT, list(with_owners_rights), list(with_owners_rights.values()),
+    )  # fmt: skip
     return [row["fault"] for row in await connection.fetch(_CATALOGUE_FAULTS, *stated)]
 
 

@@ -131,3 +131,20 @@ async def statuses_before(session: ReadSession, tenant_id: TenantId, item_ids: S
         category,
     )
     return {row["item_id"]: row["previous_status_code"] for row in rows}
+
+
+async def statuses_lost(session: ReadSession, tenant_id: TenantId, item_ids: Sequence[UUID], source_ids: Sequence[UUID], category: str) -> dict[UUID, str]:
+    """Return, of items that have no status now, the one of a category that some sources had set last."""
+    rows = await session.rows(
+        """select distinct on (c.item_id) c.item_id, c.status_code
+             from item_comment c
+             join item i on i.tenant_id = $1 and i.item_id = c.item_id and i.status_code is null
+             join item_status s on s.tenant_id = $1 and s.code = c.status_code and s.category = $4
+            where c.tenant_id = $1 and c.item_id = any ($2::uuid[]) and c.source_id = any ($3::uuid[])
+            order by c.item_id, c.item_comment_id desc""",
+        tenant_id,
+        list(item_ids),
+        list(source_ids),
+        category,
+    )
+    return {row["item_id"]: row["status_code"] for row in rows}

@@ -44,6 +44,13 @@ class Connections:
             self._above[passed] = name
         return name
 
+    def by_root(self, noun: Noun) -> dict[Name, list[str]]:
+        """Return all names of one sort by the name that stands for them and what they are joined with."""
+        found: dict[Name, list[str]] = {}
+        for name in [name for name in self._above if name.noun == noun]:
+            found.setdefault(self.root(name), []).append(name.called)
+        return found
+
     def named(self, noun: Noun) -> list[str]:
         """Return all names of one sort."""
         return [name.called for name in self._above if name.noun == noun]

@@ -116,13 +116,32 @@ def _columns(values: Sequence[CustomerValues]) -> list[list[Any]]:
     return [[getattr(v, name) for v in values] for name in _WRITTEN]
 
 
-async def known_customers(session: ReadSession, tenant_id: TenantId, ledger_id: LedgerId, external_ids: Sequence[str]) -> dict[str, tuple[CustomerId, bytes]]:
-    """Return id and content hash of the customers with these external ids."""
+async def present_contents(
+    session: Session, tenant_id: TenantId, ledger_id: LedgerId, external_ids: Sequence[str], hashes: Sequence[bytes]
+) -> dict[str, tuple[CustomerId, bytes]]:
+    """Return id and content hash of the customers with these external ids, by external id; lock those whose content is not the stated one.
+
+    State rows are locked first, in id order. PostgreSQL reads again what it had to wait for: what comes back is the latest, and who was given the stated
+    content meanwhile is unchanged like the others.
+    """
     rows = await session.rows(
-        "select external_id, customer_id, content_sha256 from customer where tenant_id = $1 and ledger_id = $2 and external_id = any ($3::text[])",
+        """with present as (
+             select c.external_id, c.customer_id, c.content_sha256, w.content_sha256 as stated_sha256
+               from unnest($3::text[], $4::bytea[]) as w (external_id, content_sha256)
+               join customer c on c.tenant_id = $1 and c.ledger_id = $2 and c.external_id = w.external_id
+           ), moved as (
+             select c.customer_id, c.content_sha256
+               from present p
+               join customer_state s on s.tenant_id = $1 and s.customer_id = p.customer_id
+               join customer c on c.tenant_id = $1 and c.customer_id = p.customer_id and c.content_sha256 <> p.stated_sha256
+              where p.content_sha256 <> p.stated_sha256 order by s.customer_id for no key update of s, c
+           )
+           select p.external_id, p.customer_id, coalesce(m.content_sha256, p.stated_sha256) as content_sha256
+             from present p left join moved m on m.customer_id = p.customer_id""",
         tenant_id,
         ledger_id,
         external_ids,
+        hashes,
     )
     return {row["external_id"]: (row["customer_id"], row["content_sha256"]) for row in rows}
 
@@ -154,21 +173,6 @@ async def insert_customers(session: Session, tenant_id: TenantId, ledger_id: Led
         *_columns(values),
     )
     return {row["customer_id"] for row in rows}
-
-
-async def locked_contents(session: Session, tenant_id: TenantId, customer_ids: Sequence[CustomerId]) -> dict[str, tuple[CustomerId, bytes]]:
-    """Lock customers, their state rows first and in id order, and return id and content hash by external id as they are once all are locked.
-
-    Both rows are locked in the one statement, because PostgreSQL reads again what it had to wait for: what comes back is the latest.
-    """
-    rows = await session.rows(
-        """select c.external_id, c.customer_id, c.content_sha256
-             from customer_state s join customer c on c.tenant_id = s.tenant_id and c.customer_id = s.customer_id
-            where s.tenant_id = $1 and s.customer_id = any ($2::uuid[]) order by s.customer_id for no key update of s, c""",
-        tenant_id,
-        customer_ids,
-    )
-    return {row["external_id"]: (row["customer_id"], row["content_sha256"]) for row in rows}
 
 
 async def change_customers(session: Session, tenant_id: TenantId, ledger_id: LedgerId, values: Sequence[CustomerValues]) -> None:

@@ -43,13 +43,7 @@ async def _put_distinct(session: Session, clock: Clock, tenant_id: TenantId, act
     scenario_ids = sorted({r.scenario_id for r in rows if r.scenario_id})
     scenarios = await ledger_store.known_scenarios(session, tenant_id, scenario_ids) if scenario_ids else set()
     hashes = [row.content_sha256 for row in rows]
-    known = await customer_store.known_customers(session, tenant_id, ledger.ledger_id, [r.external_id for r in rows])
-    if known:
-        moved = [known[r.external_id][0] for r, sha in zip(rows, hashes, strict=True) if r.external_id in known and known[r.external_id][1] != sha]
-        if moved:
-            taken = frozenset(moved)
-            latest = await customer_store.locked_contents(session, tenant_id, moved)
-            known = {name: found for name, found in known.items() if found[0] not in taken} | latest
+    known = await customer_store.present_contents(session, tenant_id, ledger.ledger_id, [r.external_id for r in rows], hashes)
     answers: list[RowOutcome] = []
     new: list[CustomerValues] = []
     changed: list[CustomerValues] = []

@@ -121,3 +121,19 @@ async def set_holds_of(session: ReadSession, tenant_id: TenantId, ledger_id: Led
         customer_ids,
     )
     return [_hold(row) for row in rows]
+
+
+async def holds_upon(session: ReadSession, tenant_id: TenantId, ledger_id: LedgerId, customer_id: CustomerId, on: dt.date, limit: int) -> list[Hold]:
+    """Return the holds that are in force on a day for a customer, its items, or its whole ledger, the widest first."""
+    rows = await session.rows(
+        f"""select {_COLUMNS} from hold
+             where tenant_id = $1 and (customer_id = $3 or (scope = 'ledger' and ledger_id = $2))
+               and released_at is null and from_on <= $4 and (until_on is null or until_on >= $4)
+             order by array_position(array['ledger', 'customer', 'item'], scope), hold_id limit $5""",  # fixed words
+        tenant_id,
+        ledger_id,
+        customer_id,
+        on,
+        limit,
+    )
+    return [_hold(row) for row in rows]

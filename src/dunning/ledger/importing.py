@@ -208,34 +208,27 @@ async def close_unmentioned(
     await facts_changed(session, tenant_id, customer_ids, today)
     made = [NewEvent("item.closed", "item", i.item_id, CustomerId(i.customer_id), {"because": "missing in the snapshot"}) for i in items]
     await events.record_many(session, clock, tenant_id=tenant_id, actor=imported.actor, events=made)
-    records = _closing_records(imported.next_row, imported.counts, items)
+    records = closing_records(imported.next_row, imported.counts, items)
     await import_store.insert_rows(session, tenant_id, imported.ledger_id, imported.import_id, records)
     await import_store.set_counts(session, tenant_id, imported.import_id, imported.next_row + len(items), imported.counts)
     return len(found)
 
 
-def _closing_records(first_row: int, counts: dict[str, Any], items: Sequence[OpenItem]) -> list[RowRecord]:
+def closing_records(first_row: int, counts: dict[str, Any], items: Sequence[OpenItem]) -> list[RowRecord]:
+    """Return the rows that closing some items adds to an import, numbered from `first_row`, and count them."""
     for i in items:
         count(counts, "item", "closed", 1, (i.currency, i.open_minor))
     return [RowRecord(first_row + n, "item", i.external_id, None, None, "closed", None, "missing in the snapshot", None) for n, i in enumerate(items)]
 
 
-async def would_close(
-    session: Session,
-    *,
-    tenant_id: TenantId,
-    imported: Import,
-    mentioned: Sequence[str],
-    customers: Sequence[str],
-    limit: int,
-    counts: dict[str, Any],
-    first_row: int,
-) -> list[RowRecord]:
-    """Return the rows that `close_unmentioned` would add in batches of `limit`, numbered from `first_row`, and count them. Nothing is locked or written."""
+async def unmentioned(
+    session: Session, *, tenant_id: TenantId, imported: Import, mentioned: Sequence[str], customers: Sequence[str], limit: int
+) -> list[OpenItem]:
+    """Return the items that `close_unmentioned` would close, in the order in which it would in batches of `limit`. Nothing is locked or written."""
     found = await document_store.unmentioned_items(session, tenant_id, imported.ledger_id, mentioned, _scope(imported, customers), None)
     items = await document_store.open_items_again(session, tenant_id, [item_id for item_id, _, _ in found])
     batch_of = {item_id: place // limit for place, (item_id, _, _) in enumerate(found)}
-    return _closing_records(first_row, counts, sorted(items, key=lambda i: (batch_of[i.item_id], i.item_id)))
+    return sorted(items, key=lambda i: (batch_of[i.item_id], i.item_id))
 
 
 async def names_apart(session: ReadSession, *, tenant_id: TenantId, imported: Import, kinds: Kinds, connections: Connections) -> None:

@@ -116,6 +116,19 @@ async def take_back_status(
     await say(session, clock, tenant_id=tenant_id, actor=actor, marks=marks, source=source)
 
 
+async def bring_back_status(
+    session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, source: Source, sources: Mapping[UUID, Sequence[ItemId]], category: str
+) -> None:
+    """Give items the status of a category again that given sources had set; one that has another status by now keeps it.
+
+    `sources` holds the items by the id of their source. The caller holds the customers' locks and says that facts changed.
+    """
+    by_item = {item_id: source_id for source_id, ids in sources.items() for item_id in ids}
+    lost = await comment_store.statuses_lost(session, tenant_id, list(by_item), list(sources), category)
+    marks = [Mark(new_id(), item_id, sets=True, status_code=code, text=None, source_id=by_item[ItemId(item_id)]) for item_id, code in lost.items()]
+    await say(session, clock, tenant_id=tenant_id, actor=actor, marks=marks, source=source)
+
+
 async def add_comment(session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, item_id: ItemId, text: str) -> ItemComment:
     """Write a comment on one item and return it. Each call writes another; comments are never changed or removed."""
     item = await items.item_of(session, tenant_id=tenant_id, item_id=item_id)

@@ -43,6 +43,8 @@ class Ledger:
     message_limit: list[dict[str, Any]]
     contact_budget: int | None
     contact_budget_days: int | None
+    person_contact_budget: int | None
+    person_contact_budget_days: int | None
     priority_weights: dict[str, int]
     undo_seconds: int
     return_hold_days: int
@@ -81,6 +83,8 @@ SETTINGS = [
     "message_limit",
     "contact_budget",
     "contact_budget_days",
+    "person_contact_budget",
+    "person_contact_budget_days",
     "priority_weights",
     "undo_seconds",
     "return_hold_days",

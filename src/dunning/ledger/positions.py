@@ -39,7 +39,10 @@ async def position_of(
             msg = f"{name}: {asked} lies in the future; today is {today} in the ledger's time zone."
             raise Malformed(msg, errors=[{"field": name, "message": "lies in the future"}])
     if as_of is None and known_on is None:
-        found = await position_store.position_today(session, tenant_id, customer_id, today)
-    else:
-        found = await position_store.position_as_of(session, tenant_id, customer_id, day, known)
-    return Position(customer_id, day, known, found)
+        return await position_on(session, tenant_id=tenant_id, customer_id=customer_id, today=today)
+    return Position(customer_id, day, known, await position_store.position_as_of(session, tenant_id, customer_id, day, known))
+
+
+async def position_on(session: ReadSession, *, tenant_id: TenantId, customer_id: CustomerId, today: dt.date) -> Position:
+    """Return the position of a customer that the caller has read, on the day it is in its ledger."""
+    return Position(customer_id, today, today, await position_store.position_today(session, tenant_id, customer_id, today))

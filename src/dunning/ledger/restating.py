@@ -14,6 +14,7 @@ from dunning.kit.database import Session
 from dunning.kit.ids import CustomerId, ItemId, TenantId
 from dunning.ledger import blocks, document_store, entries, item_store
 from dunning.ledger.blocks import StatedBlock
+from dunning.ledger.customer_state import watch
 from dunning.ledger.entries import NewEntry
 from dunning.ledger.item_store import ItemChange, NewItem, StoredItem
 from dunning.ledger.ledger_store import Ledger
@@ -36,6 +37,7 @@ class _Writes:
     voided: list[UUID] = field(default_factory=list)
     stated: list[StatedBlock] = field(default_factory=list)
     happened: list[NewEvent] = field(default_factory=list)
+    reopened: set[CustomerId] = field(default_factory=set)
 
 
 async def restate(
@@ -109,6 +111,7 @@ async def _write(
     await item_store.set_void(session, tenant_id, writes.voided)
     await blocks.put_blocks(session, clock, tenant_id=tenant_id, actor=actor, ledger_id=ledger.ledger_id, today=today, stated=writes.stated, fresh=False)
     await events.record_many(session, clock, tenant_id=tenant_id, actor=actor, events=writes.happened)
+    await watch(session, tenant_id, writes.reopened)
 
 
 def _collect(
@@ -187,6 +190,8 @@ def _change_item(
     was_settled = item.state == "posted" and item.allocated_minor == item.amount_minor and item.amount_minor > 0
     reopened = from_erp and was_settled and wanted < amount
     customer_id = CustomerId(item.customer_id)
+    if reopened:
+        writes.reopened.add(customer_id)
     if over_settled:
         writes.happened.append(NewEvent("item.over_settled", "item", item.item_id, customer_id))
     if was_settled and wanted < amount:

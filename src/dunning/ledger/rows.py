@@ -12,9 +12,10 @@ from functools import cached_property
 from typing import Annotated, Any, Literal, NamedTuple, Self
 from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from dunning.kit.money import MoneyError, parse_minor
+from dunning.ledger.addresses import ascii_address
 
 ExternalId = Annotated[
     str,
@@ -33,13 +34,21 @@ Code = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,59}$", description="A co
 StepCode = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$", description="Code of a scenario's step.")]
 Language = Annotated[str, Field(pattern=r"^(en|es|it|fr)$", description="Language: en, es, it or fr.")]
 CountryCode = Annotated[str, Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 code such as IT.")]
+
+
+def _that_can_be_written_to(address: str) -> str:
+    ascii_address(address)
+    return address
+
+
 Email = Annotated[
     str,
     Field(
         max_length=254,
         pattern=r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@([^\s@.<>,;:()\x00-\x1f\x7f\[\]\x22\\]{1,63}\.)+[^\s@.<>,;:()\x00-\x1f\x7f\[\]\x22\\]{2,63}$",
-        description="An e-mail address without a display name.",
+        description="An e-mail address without a display name, of the form that mail servers take.",
     ),
+    AfterValidator(_that_can_be_written_to),
 ]
 Url = Annotated[str, Field(max_length=2000, pattern=r"^https?://[^\s\x00-\x1f\x7f\x22<>\\]+$", description="An http or https address.")]
 Policy = Annotated[

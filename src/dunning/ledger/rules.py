@@ -23,6 +23,11 @@ def direction_of(document_type: str) -> Direction:
     return "credit" if document_type == "credit_note" else "debit"
 
 
+def covered_by_insurance(cover: str, until_on: dt.date | None, on: dt.date) -> bool:
+    """Tell whether a customer's credit insurance covers what it owes on a day; `until_on` is the last covered one, None has no end."""
+    return cover == "active" and (until_on is None or until_on >= on)
+
+
 @dataclass(frozen=True, slots=True)
 class OpenItem:
     """What an amount can be set against; `open_minor` is in the currency of the item."""

@@ -44,8 +44,9 @@ def faults_of(values: Mapping[str, Any]) -> list[dict[str, str]]:
         fault("link_target", message)
     if values.get("crm_url") and (message := crm_url_fault(values["crm_url"])):
         fault("crm_url", message)
-    if (values.get("contact_budget") is None) != (values.get("contact_budget_days") is None):
-        fault("contact_budget_days", "goes with contact_budget: state both, or neither")
+    for budget in ("contact_budget", "person_contact_budget"):
+        if (values.get(budget) is None) != (values.get(f"{budget}_days") is None):
+            fault(f"{budget}_days", f"goes with {budget}: state both, or neither")
     limits = values.get("message_limit") or []
     for n, limit in enumerate(limits):
         if limit["minor"] < 0:

@@ -73,6 +73,8 @@ ledger = tenant_table(
     uuid_column("scenario_id", null=True),
     Column("contact_budget", Integer, nullable=True),
     Column("contact_budget_days", Integer, nullable=True),
+    Column("person_contact_budget", Integer, nullable=True),
+    Column("person_contact_budget_days", Integer, nullable=True),
     json_column("priority_weights", default="{}"),
     Column("first_run_approved", Boolean, nullable=False, server_default=text("false")),
     Column("revision", BigInteger, nullable=False, server_default=text("1")),
@@ -306,6 +308,7 @@ item = tenant_table(
         postgresql_where=text("direction = 'debit' and allocated_minor < amount_minor and state = 'posted'"),
     ),
     Index("item_status_idx", "tenant_id", "status_code", "item_id", postgresql_where=text("status_code is not null")),
+    Index("item_customer_status_idx", "tenant_id", "customer_id", postgresql_where=text("status_code is not null")),
     # The customer is its document's, which proves that there is one.
     ForeignKeyConstraint(["tenant_id", "document_id", "customer_id"], ["document.tenant_id", "document.document_id", "document.customer_id"]),
     refers_to("scenario", "scenario_id"),
@@ -338,13 +341,13 @@ hold = tenant_table(
     instant_column("created_at", now=True),
     instant_column("released_at", null=True),
     text_column("released_by", null=True),
-    Index("hold_customer_idx", "tenant_id", "customer_id", postgresql_where=text("released_at is null")),
-    Index("hold_ledger_idx", "tenant_id", "ledger_id", postgresql_where=text("released_at is null")),
+    Index("hold_customer_idx", "tenant_id", "customer_id"),
+    Index("hold_ledger_idx", "tenant_id", "ledger_id", postgresql_where=text("scope = 'ledger'")),
     refers_to("ledger", "ledger_id"),
     refers_to("customer", "customer_id"),
     refers_to("item", "item_id"),
     one_of("scope", "ledger", "customer", "item"),
-    one_of("origin", "set", "stated", "payment_return"),
+    one_of("origin", "set", "stated", "payment_return", "dispute"),
     CheckConstraint(
         "(scope = 'ledger' and customer_id is null and item_id is null)"
         " or (scope = 'customer' and customer_id is not null and item_id is null)"

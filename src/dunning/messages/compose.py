@@ -16,13 +16,13 @@ import asyncpg
 from dunning.kit.database import ReadSession
 from dunning.kit.errors import Conflict
 from dunning.kit.ids import ClaimId, MessageId, TenantId
-from dunning.messages.mime import ascii_address, build_mime
+from dunning.messages.mime import build_mime, header_address
 from dunning.messages.opt_out_links import KEY_OF_CLAIM
 from dunning.messages.ports import ClaimRow, OutgoingMessage, Ports
 from dunning.messages.rendering import Rendered, render
 from dunning.messages.template_store import contents_of
+from dunning.messages.template_test_store import KeptTest, tests_of
 from dunning.messages.templates import compile_template
-from dunning.messages.test_store import KeptTest, tests_of
 
 _KEPT_TEMPLATES = 512
 
@@ -177,8 +177,8 @@ def mail_of(row: Row, claim: ClaimRow, rendered: Rendered, dated_at: dt.datetime
         list_unsubscribe=opt_out_url if opt_out_url is not None and opt_out_url.startswith("https://") else None,
     )
     return Mail(
-        sender=ascii_address(ledger["sender_email"]),
-        recipient=ascii_address(row["to_email"]),
+        sender=header_address("sender", ledger["sender_email"]),
+        recipient=header_address("recipient", row["to_email"]),
         mime=mime,
         sha256=hashlib.sha256(mime).digest(),
         subject=rendered.subject,

@@ -34,7 +34,7 @@ from dunning.messages.rules import (
     RetryDecision,
 )
 from dunning.messages.store import Change, Pace
-from dunning.messages.test_fence import fence_of_test
+from dunning.messages.template_test_fence import fence_of_test
 from dunning.messages.windows import SendWindow, next_opening
 from dunning.tenancy import service as tenancy
 from dunning.tenancy.service import Tenant

@@ -30,26 +30,13 @@ class LanguageMissing(Malformed):
     title = "The template has no usable language"
 
 
-@dataclass(frozen=True, slots=True)
-class LanguageChoice:
-    """The language of a whole message, and the one that was wished for first, for the warning when they differ."""
-
-    language: str
-    wished: str | None
-
-    @property
-    def fell_back(self) -> bool:
-        """Tell whether the first wish could not be met."""
-        return self.wished is not None and self.wished != self.language
-
-
 def base_language(tag: str | None) -> str | None:
     """Return the language of a tag such as `it-CH`, `it_IT` or `IT`; None for an empty one."""
     base = (tag or "").strip().replace("_", "-").split("-", 1)[0].lower()
     return base or None
 
 
-def choose_language(available: Collection[str], *, contact: str | None, customer: str | None, ledger: str | None) -> LanguageChoice:
+def choose_language(available: Collection[str], *, contact: str | None, customer: str | None, ledger: str | None) -> str:
     """Choose the language of a message.
 
     The contact's, then the customer's, then the ledger's, among those the template has.
@@ -60,7 +47,7 @@ def choose_language(available: Collection[str], *, contact: str | None, customer
     wishes = [wish for wish in map(base_language, (contact, customer, ledger)) if wish is not None]
     for wish in wishes:
         if wish in available:
-            return LanguageChoice(wish, wishes[0])
+            return wish
     asked = ", ".join(dict.fromkeys(wishes)) or "none (set the ledger's language)"
     has = ", ".join(sorted(available)) or "no language"
     detail = f"The template is written in {has}; asked for: {asked}. Add that language to the template."

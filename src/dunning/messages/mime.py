@@ -16,14 +16,11 @@ from collections.abc import Mapping
 from email.utils import format_datetime
 from functools import lru_cache
 
-import idna
-
 from dunning.kit.errors import DunningError
+from dunning.ledger.addresses import InvalidAddress, ascii_address
 from dunning.messages.clean_text import clean_header, is_clean_header
 from dunning.messages.rendering import Rendered
 
-_LOCAL_PART = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
-_LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _MESSAGE_ID = re.compile(r"<[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+@[A-Za-z0-9.-]+>")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9 !#$%&'*+/=?^_`{|}~-]{1,60}")
 _PLAIN_TEXT = re.compile(r"[ -~]{0,60}")
@@ -75,7 +72,7 @@ def build_mime(
         ("Content-Language", rendered.language),
     ]
     if reply_to:
-        fields.append(("Reply-To", ascii_address(reply_to, header="Reply-To")))
+        fields.append(("Reply-To", header_address("Reply-To", reply_to)))
     if list_unsubscribe:
         fields += _unsubscribe(list_unsubscribe)
     for name, value in (headers or {}).items():
@@ -113,26 +110,12 @@ def build_mime(
     return f"{head}\r\n".encode("ascii") + body
 
 
-@lru_cache(maxsize=16_384)
-def ascii_address(address: str, *, header: str = "address") -> str:
-    """Return a mail address as SMTP takes it.
-
-    ASCII before the at sign, the domain in its IDNA form. Raises `HeaderRefused` otherwise.
-
-    Quoted local parts, comments and address literals are refused: no system that dunning talks to needs them.
-    """
-    local, _, domain = address.rpartition("@")
-    if len(local) > 64 or _LOCAL_PART.fullmatch(local) is None:
-        raise _refused(header, "the part before @ must be letters, digits and the usual signs, at most 64 of them")
-    if not domain.isascii():
-        try:
-            domain = idna.encode(domain, uts46=True).decode("ascii")
-        except idna.IDNAError as error:
-            raise _refused(header, "the domain is no valid internationalised name") from error
-    domain = domain.lower()
-    if len(domain) > 253 or not domain or not all(_LABEL.fullmatch(label) for label in domain.split(".")):
-        raise _refused(header, "the domain is not a valid host name")
-    return f"{local}@{domain}"
+def header_address(header: str, address: str) -> str:
+    """Return a mail address as SMTP takes it; raise `HeaderRefused`, naming the header, for one that no mail can be sent to."""
+    try:
+        return ascii_address(address)
+    except InvalidAddress as error:
+        raise _refused(header, str(error)) from error
 
 
 def _refused(header: str, why: str) -> HeaderRefused:
@@ -140,7 +123,7 @@ def _refused(header: str, why: str) -> HeaderRefused:
 
 
 def _mailbox(header: str, name: str, address: str) -> str:
-    address = ascii_address(address, header=header)
+    address = header_address(header, address)
     name = clean_header(name, cap=120)
     if not name:
         return address

@@ -94,7 +94,7 @@ async def preview_template(
         contact_name = None
     else:
         claim, contact_name = sample_claim(clock.now().date()), CONTACT_NAME
-    chosen = choose_language(contents, contact=language, customer=claim["language"], ledger=next(iter(contents), None)).language
+    chosen = choose_language(contents, contact=language, customer=claim["language"], ledger=next(iter(contents), None))
     return _render(template_id, version, contents, claim, chosen, contact_name, HIDDEN_LINK, CRM_URL, content_mode)
 
 

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from jinja2 import Template
 from markupsafe import Markup, escape
 
-from dunning.kit.errors import DunningError
+from dunning.kit.errors import Conflict
 from dunning.messages.claim_rows import Block, Missing, ValueIsMissing, blocks_of, selected_only
 from dunning.messages.clean_text import clean_header, clean_line, clean_paragraph
 from dunning.messages.html_text import text_of_html
@@ -44,7 +44,7 @@ _ADVICE = MappingProxyType(
 )
 
 
-class CannotRender(DunningError):
+class CannotRender(Conflict):
     """The message cannot be written from this claim and template.
 
     Nothing was sent. `facts` name template, version, language and placeholder.
@@ -89,10 +89,14 @@ def render(
     values: dict[str, Any] = {}
     html_values: dict[str, Any] = {}
     extra = 0
+    # What somebody's own words show stands where they put it, and not once more where the template has it.
+    own_words = named_in(claim.get(PERSONAL_TEXT) or "") if PERSONAL_TEXT in chosen.used else set()
     try:
         for name in chosen.used:
-            kind = PLACEHOLDERS[name].kind
-            if kind is Kind.READY_MADE:
+            kind, optional = PLACEHOLDERS[name].kind, PLACEHOLDERS[name].optional
+            if kind is Kind.READY_MADE and name in own_words:
+                values[name], html_values[name] = (Missing(name), Missing(name)) if optional else ("", Markup())
+            elif kind is Kind.READY_MADE:
                 values[name], html_values[name] = _READY_MADE[name](source)
                 if values[name]:
                     extra += max(len(values[name]), len(html_values[name]))

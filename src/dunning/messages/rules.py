@@ -181,6 +181,7 @@ GREYLIST_DELAY = 6 * MINUTE
 MAILBOX_FULL_DELAYS = (24 * HOUR, 48 * HOUR)
 """Three tries over 72 hours in all."""
 CIRCUIT_DELAYS = (MINUTE, 2 * MINUTE, 5 * MINUTE, 10 * MINUTE, 15 * MINUTE)
+"""Seconds for which a relay rests after each failure in a row; the last repeats."""
 JITTER = 0.2
 LOOKS_FOR_EVIDENCE = (20, 2 * MINUTE, 10 * MINUTE, 30 * MINUTE)
 """Seconds after a reply was lost at which evidence is looked for; then hourly until `LAST_LOOK`."""
@@ -255,11 +256,6 @@ def temporary_delay(failures: int, chance: Callable[[], float]) -> float:
 
 def _jittered(seconds: float, chance: Callable[[], float]) -> float:
     return seconds * (1 - JITTER + 2 * JITTER * chance())
-
-
-def circuit_delay(failures: int) -> int:
-    """Return the seconds for which a relay rests after its n-th failure in a row, counted from 1."""
-    return CIRCUIT_DELAYS[min(max(failures, 1), len(CIRCUIT_DELAYS)) - 1]
 
 
 def next_look(age_seconds: float) -> float | None:

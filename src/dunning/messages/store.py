@@ -9,6 +9,7 @@ from typing import Any
 
 import asyncpg
 
+from dunning.kit.columns import UNSEEN_TENANT
 from dunning.kit.database import ReadSession, Session
 from dunning.kit.ids import MessageId, TenantId, new_id
 from dunning.messages.rules import Event, state_after, states_before
@@ -27,14 +28,14 @@ class Pace:
     fresh_seconds: float
 
 
-_CLAIM = """
+_CLAIM = f"""
 with used as materialized (
   select recipient_domain, sum(sent)::bigint as sent from relay_rate
    where relay = $2 and bucket_at > clock_timestamp() - make_interval(secs => $7) and $6 > 0
    group by recipient_domain
 ), due as (
   select m.message_id, m.state, m.recipient_domain from message m
-   where m.tenant_id = $1 and m.relay = $2 and m.state in ('ready', 'retry_wait') and m.not_before <= $3 and m.valid_until > $3
+   where m.tenant_id = {UNSEEN_TENANT} and m.relay = $2 and m.state in ('ready', 'retry_wait') and m.not_before <= $3 and m.valid_until > $3
      and (m.retry_at is null or m.retry_at <= now()) and (m.kind = 'test' or not $11)
      and m.recipient_domain not in (select u.recipient_domain from used u where u.sent >= $6)
    order by m.not_before, m.message_id
@@ -55,7 +56,7 @@ with used as materialized (
   update message m
      set state = 'leased', reason = null, lease_token = m.lease_token + 1, attempt = m.attempt + 1, retry_at = null,
          lease_until = now() + make_interval(secs => $5), updated_at = clock_timestamp()
-    from allowed a where m.tenant_id = $1 and m.message_id = a.message_id
+    from allowed a where m.tenant_id = {UNSEEN_TENANT} and m.message_id = a.message_id
   returning m.*, a.state as from_state
 ), noted as (
   insert into message_event (tenant_id, message_event_id, message_id, from_state, to_state, reason, actor, data)
@@ -67,10 +68,10 @@ select l.*, a.to_email, a.to_name, s.cause as suppressed_because, g.time_zone as
        c.time_zone, c.country, c.subdivision, p.bucket_at as counted_at
   from leased l
   left join counted p on p.recipient_domain = l.recipient_domain
-  join ledger g on g.tenant_id = $1 and g.ledger_id = l.ledger_id
-  left join customer c on c.tenant_id = $1 and c.customer_id = l.customer_id
-  left join message_address a on a.tenant_id = $1 and a.message_id = l.message_id
-  left join suppression s on s.tenant_id = $1 and s.channel = l.channel and s.address_sha256 = l.address_sha256
+  join ledger g on g.tenant_id = {UNSEEN_TENANT} and g.ledger_id = l.ledger_id
+  left join customer c on c.tenant_id = {UNSEEN_TENANT} and c.customer_id = l.customer_id
+  left join message_address a on a.tenant_id = {UNSEEN_TENANT} and a.message_id = l.message_id
+  left join suppression s on s.tenant_id = {UNSEEN_TENANT} and s.channel = l.channel and s.address_sha256 = l.address_sha256
        and (s.expires_at is null or s.expires_at > now())
  order by l.not_before, l.message_id
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import asyncpg
@@ -53,6 +54,17 @@ async def suppress(session: Session, tenant_id: TenantId, *, channel: str, addre
             message_id,
         )
     )
+
+
+async def suppressed_ones(session: ReadSession, tenant_id: TenantId, digests: Collection[bytes]) -> set[bytes]:
+    """Return those of some addresses, as digests, that take no mail now."""
+    rows = await session.rows(
+        """select address_sha256 from suppression
+            where tenant_id = $1 and channel = 'email' and address_sha256 = any ($2::bytea[]) and (expires_at is null or expires_at > now())""",
+        tenant_id,
+        list(digests),
+    )
+    return {row["address_sha256"] for row in rows}
 
 
 async def suppressions_after(session: ReadSession, *, tenant_id: TenantId, after: str | None, limit: int, address: str | None = None) -> list[Suppression]:

@@ -6,7 +6,7 @@ import datetime as dt
 from dataclasses import dataclass
 
 from dunning.kit.calendar import is_closed
-from dunning.kit.clock import instant_of, local_time
+from dunning.kit.clock import instant_of, local_date, local_time
 
 _DAYS_LOOKED_AHEAD = 60
 
@@ -37,3 +37,13 @@ def next_opening(window: SendWindow, at: dt.datetime) -> dt.datetime:
         if at < instant_of(day, window.closes, window.time_zone):
             return max(at, opening)
     return at
+
+
+def worth_sending_until(window: SendWindow, opening: dt.datetime, hours: int) -> dt.datetime:
+    """Return until when a mail that may leave from `opening` on is worth sending: so many hours, and at least to the end of the window after its first.
+
+    A reminder that missed the hours of a Friday, or the last ones before a holiday, thus has the next open day.
+    """
+    first = instant_of(local_date(opening, window.time_zone), window.closes, window.time_zone)
+    following = next_opening(window, max(opening, first))
+    return max(opening + dt.timedelta(hours=hours), instant_of(local_date(following, window.time_zone), window.closes, window.time_zone))

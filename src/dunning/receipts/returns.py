@@ -14,7 +14,7 @@ from dunning.kit.errors import Conflict, Malformed
 from dunning.kit.ids import CustomerId, ItemId, ReceiptId, TenantId
 from dunning.kit.money import format_minor
 from dunning.ledger import customers, documents, entries, holds, item_store, ledgers
-from dunning.ledger.customer_state import facts_changed, lock_customers
+from dunning.ledger.customer_state import facts_changed, lock_customers, watch
 from dunning.ledger.ledger_store import Ledger
 from dunning.ledger.outcomes import answered
 from dunning.ledger.rows import DocumentRow
@@ -73,6 +73,8 @@ async def record_return(session: Session, clock: Clock, *, tenant_id: TenantId, 
     if made.charges_minor:
         await _charge(session, clock, tenant_id, actor, ledger, receipt, made)
     await _hold(session, clock, tenant_id, actor, ledger, receipt.customer_id, item_ids, today)
+    # Whoever decided something from this money, and whoever is to deal with what has no step left, looks again.
+    await watch(session, tenant_id, [receipt.customer_id])
     await facts_changed(session, tenant_id, [receipt.customer_id], today)
     happened = [NewEvent("receipt.returned", "receipt", receipt.receipt_id, receipt.customer_id, {"reason": returned.reason})]
     happened += [NewEvent("item.reopened", "item", i, receipt.customer_id, {"because": "payment returned"}) for i in item_ids]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +21,8 @@ from dunning.reports import control_store
 from dunning.tenancy import people
 
 LONGEST_DAYS = 3660
+CONTROL_DAYS = 365
+NEGLECTED_DAYS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +42,34 @@ class Registered:
 
 
 async def action_control(
-    session: ReadSession, clock: Clock, *, tenant_id: TenantId, search: Search, since: dt.date, after: tuple[Any, UUID] | None, limit: int
+    session: ReadSession, clock: Clock, *, tenant_id: TenantId, search: Search, since: dt.date | None, after: tuple[Any, UUID] | None, limit: int
 ) -> list[Controlled]:
-    """Return customers who owe by their oldest due day, each with the last things that were done since a day. Raises what a search does."""
-    rows = await explorer.customers_after(session, clock, tenant_id=tenant_id, search=search, after=after, limit=limit)
-    done = await control_store.done_about(session, tenant_id, [row["customer_id"] for row in rows], since)
+    """Return customers who owe by their oldest due day, each with the last things that were done since a day; None: within a year.
+
+    Raises what a search does.
+    """
+    begins = since or await _days_ago(session, clock, tenant_id, search, CONTROL_DAYS)
+    rows = await explorer.customers_after(session, clock, tenant_id=tenant_id, search=replace(search, sort="oldest_due"), after=after, limit=limit)
+    done = await control_store.done_about(session, tenant_id, [row["customer_id"] for row in rows], begins)
     return [Controlled(row, done.get(row["customer_id"], [])) for row in rows]
+
+
+async def without_action(
+    session: ReadSession, clock: Clock, *, tenant_id: TenantId, search: Search, after: tuple[Any, UUID] | None, limit: int
+) -> Sequence[asyncpg.Record]:
+    """Return customers who owe and about whom nothing was done since the day that the search names, or within 30 days, by their oldest due day.
+
+    Raises what a search does.
+    """
+    since = search.where.without_action_since or await _days_ago(session, clock, tenant_id, search, NEGLECTED_DAYS)
+    neglected = replace(search, where=replace(search.where, without_action_since=since), sort="oldest_due")
+    return await explorer.customers_after(session, clock, tenant_id=tenant_id, search=neglected, after=after, limit=limit)
+
+
+async def _days_ago(session: ReadSession, clock: Clock, tenant_id: TenantId, search: Search, days: int) -> dt.date:
+    """Return the day that lies so many days back in whichever of the ledgers is furthest behind."""
+    here = await ledger_days.days_of(session, clock, tenant_id=tenant_id, ledger_id=search.ledger_id)
+    return min(here.todays, default=clock.now().date()) - dt.timedelta(days=days)
 
 
 async def activity_register(

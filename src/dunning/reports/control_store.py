@@ -10,6 +10,7 @@ import asyncpg
 
 from dunning.collection.activity_store import WHERE, ActivityFilter, values_of
 from dunning.collection.ledger_days import LedgerDays
+from dunning.collection.totals_store import TOTALS_NOW
 from dunning.kit.database import ReadSession
 from dunning.kit.ids import TenantId
 
@@ -18,20 +19,26 @@ DONE_SHOWN = 10
 
 
 async def done_about(session: ReadSession, tenant_id: TenantId, customer_ids: Sequence[UUID], since: dt.date) -> dict[UUID, list[dict[str, object]]]:
-    """Return what was done about some customers since a day, the last first: actions carried out and activities that people recorded beside them."""
+    """Return what was done about some customers since a day, the last first: actions carried out and activities that people recorded beside them.
+
+    Days are those of each customer's ledger.
+    """
     rows = await session.rows(
         """select w.customer_id, d.done from unnest($2::uuid[]) as w (customer_id)
+             join customer c on c.tenant_id = $1 and c.customer_id = w.customer_id
+             join ledger l on l.tenant_id = $1 and l.ledger_id = c.ledger_id
              cross join lateral (
                select coalesce(jsonb_agg(jsonb_build_object('kind', z.kind, 'id', z.id, 'what', z.what, 'outcome', z.outcome, 'on', z.on)
                                          order by z.on desc, z.id desc), '[]') as done
                  from (select * from (
                    (select 'action' as kind, a.action_id as id, coalesce(a.step_name, a.title, a.task_kind, a.kind) as what, a.state as outcome,
-                           coalesce(a.completed_on, a.executed_at::date) as on
+                           coalesce(a.completed_on, (a.executed_at at time zone l.time_zone)::date) as on
                       from action a where a.tenant_id = $1 and a.customer_id = w.customer_id and a.state in ('executed', 'completed')
-                       and coalesce(a.completed_on, a.executed_at::date) >= $3 order by a.action_id desc limit $4)
+                       and coalesce(a.completed_on, (a.executed_at at time zone l.time_zone)::date) >= $3 order by a.action_id desc limit $4)
                    union all
-                   (select 'activity', n.activity_id, n.kind, n.outcome, n.business_at::date
-                      from activity n where n.tenant_id = $1 and n.customer_id = w.customer_id and n.business_at >= $3::date::timestamptz
+                   (select 'activity', n.activity_id, n.kind, n.outcome, (n.business_at at time zone l.time_zone)::date
+                      from activity n where n.tenant_id = $1 and n.customer_id = w.customer_id
+                       and n.business_at >= $3::date::timestamp at time zone l.time_zone
                        and (n.action_id is null or n.outcome is not null) order by n.activity_id desc limit $4)) b
                   order by b.on desc, b.id desc limit $4) z) d""",
         tenant_id,
@@ -56,9 +63,15 @@ async def register_after(session: ReadSession, tenant_id: TenantId, where: Activ
 async def collectors_after(
     session: ReadSession, tenant_id: TenantId, days: LedgerDays, from_on: dt.date, to_on: dt.date, after: UUID | None, limit: int
 ) -> list[asyncpg.Record]:
-    """Return what each person who collects did in a period, past a person's id, by id: calls, contacts, tasks, promises, approvals, and customers now."""
+    """Return what each person who collects did in a period, past a person's id, by id: calls, contacts, tasks, promises, approvals, and customers now.
+
+    The period's days are those of the ledger in which something was done.
+    """
     return await session.rows(
-        """select p.person_id, p.name, p.active, p.team_id, n.activities, n.calls, n.reached, n.kinds, a.completed, v.approved, s.promises, d.disputes, k.customers,
+        """with period as materialized (
+             select l.ledger_id, $4::date::timestamp at time zone l.time_zone as begins, ($5::date + 1)::timestamp at time zone l.time_zone as ends
+               from ledger l where l.tenant_id = $1 and l.ledger_id = any ($2::uuid[]))
+           select p.person_id, p.name, p.active, p.team_id, n.activities, n.calls, n.reached, n.kinds, a.completed, v.approved, s.promises, d.disputes, k.customers,
                   o.open_actions, o.overdue_actions
              from (select person_id, name, active, team_id, 'person:' || person_id::text as actor from person
                     where tenant_id = $1 and ($6::uuid is null or person_id > $6) order by person_id limit $7) p
@@ -66,14 +79,15 @@ async def collectors_after(
               select coalesce(sum(x.number), 0)::int as activities, coalesce(sum(x.number) filter (where x.kind = 'call'), 0)::int as calls,
                      coalesce(sum(x.reached) filter (where x.kind = 'call'), 0)::int as reached, coalesce(jsonb_object_agg(x.kind, x.number), '{}') as kinds
                 from (select n.kind, count(*)::int as number, count(*) filter (where n.outcome is null or n.outcome not in ('no_answer', 'wrong_number'))::int as reached
-                        from activity n where n.tenant_id = $1 and n.ledger_id = any ($2::uuid[]) and (n.person_id = p.person_id or (n.person_id is null and n.actor = p.actor))
-                         and n.business_at >= $4::date::timestamptz and n.business_at < ($5::date + 1)::timestamptz group by n.kind) x) n
+                        from activity n join period d on d.ledger_id = n.ledger_id
+                       where n.tenant_id = $1 and (n.person_id = p.person_id or (n.person_id is null and n.actor = p.actor))
+                         and n.business_at >= d.begins and n.business_at < d.ends group by n.kind) x) n
             cross join lateral (
               select count(*)::int as completed from action a where a.tenant_id = $1 and a.ledger_id = any ($2::uuid[]) and a.person_id = p.person_id
                  and a.state = 'completed' and a.kind = 'task' and a.completed_on between $4 and $5) a
             cross join lateral (
-              select count(*)::int as approved from action a where a.tenant_id = $1 and a.ledger_id = any ($2::uuid[]) and a.approved_by = p.actor
-                 and a.approved_at >= $4::date::timestamptz and a.approved_at < ($5::date + 1)::timestamptz) v
+              select count(*)::int as approved from action a join period d on d.ledger_id = a.ledger_id
+               where a.tenant_id = $1 and a.approved_by = p.actor and a.approved_at >= d.begins and a.approved_at < d.ends) v
             cross join lateral (
               select count(*)::int as promises from promise s where s.tenant_id = $1 and s.ledger_id = any ($2::uuid[]) and s.actor = p.actor
                  and s.given_on between $4 and $5) s
@@ -96,7 +110,7 @@ async def collectors_after(
 async def approvals_after(session: ReadSession, tenant_id: TenantId, days: LedgerDays, after: UUID | None, limit: int) -> list[asyncpg.Record]:
     """Return actions that wait for approval past an id, those that have waited the longest first, with the days they have waited."""
     return await session.rows(
-        """select a.action_id, a.ledger_id, a.customer_id, c.external_id, c.name as customer_name, a.origin, a.kind, a.step_code, a.step_name, a.title, a.totals,
+        f"""select a.action_id, a.ledger_id, a.customer_id, c.external_id, c.name as customer_name, a.origin, a.kind, a.step_code, a.step_name, a.title, a.totals, {TOTALS_NOW} as totals_now,
                   a.person_id, p.name as person_name, a.local_date, a.scheduled_on, a.created_at,
                   ($3::date[])[array_position($2::uuid[], a.ledger_id)] - a.local_date as days_waiting
              from action a join customer c on c.tenant_id = $1 and c.customer_id = a.customer_id

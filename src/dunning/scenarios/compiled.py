@@ -12,6 +12,8 @@ from dunning.scenarios.steps import (
     FACT_TRIGGERS,
     NO_CONDITIONS,
     Amount,
+    Audience,
+    Channel,
     Conditions,
     Grouping,
     Ladder,
@@ -54,6 +56,10 @@ class CompiledStep:
     """None: it asks nothing more of the customer."""
     removed: bool
     """Passed over, for one customer."""
+    is_contact: bool
+    """Whether the customer is contacted by it."""
+    to_roles: tuple[str, ...]
+    """Whom its primary notice is mailed to, by the first role that anybody has; empty: it mails no customer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +173,8 @@ def _compile_step(scenario: Scenario, step: Step) -> CompiledStep:
         show_not_due=step.show_not_due,
         conditions=None if step.conditions == NO_CONDITIONS else step.conditions,
         removed=step.removed,
+        is_contact=step.is_contact,
+        to_roles=next((n.to_roles for n in step.notices if n.primary and n.channel is Channel.EMAIL and n.audience is Audience.CUSTOMER), ()),
     )
 
 

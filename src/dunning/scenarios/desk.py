@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from dunning.scenarios.compiled import Compiled, Scenarios
+from dunning.scenarios.compiled import Compiled, CompiledStep, Scenarios
 from dunning.scenarios.grouping import Ready, Shown, actions_of, day_key, reaching_customer_minimum, reaching_item_minimum, unmet_condition
 from dunning.scenarios.ladder import Candidate, Case, added_later, boundaries_after, candidate_on, case_of, first_day_of, passed_steps
 from dunning.scenarios.netting import age_of, net_amounts
@@ -68,6 +68,7 @@ class Desk:
         "facts",
         "last_contact",
         "position",
+        "reachable",
         "ready",
         "rows",
         "scenarios",
@@ -94,6 +95,7 @@ class Desk:
             if contact and completed_on > self.last_contact and state == COMPLETED:
                 self.last_contact = completed_on
         self.budget_until = _budget_until(position, self.rows) if position.defaults.contact_budget is not None else 0
+        self.reachable = dict(position.reachable)
         self.facts: dict[Id, list[Fact]] = {}
         for fact in position.facts:
             self.facts.setdefault(fact.item_id, []).append(fact)
@@ -148,15 +150,19 @@ class Desk:
             code = Reason.WAITING_FOR_FACT if waits else Reason.SCENARIO_ENDED
             self.blocked[case.item.id] = (code,), 0
             return
-        spaced_until = self._spaced_until(compiled)
+        spaced_until, free_from = self._spaced_until(compiled), self.free_from(candidate.step)
         if candidate.own_day > today:
             code = Reason.NOT_YET
-        elif spaced_until > today:
-            code = Reason.CONTACT_BUDGET if self.budget_until == spaced_until else Reason.SPACING
+        elif max(spaced_until, free_from) > today:
+            code = Reason.CONTACT_BUDGET if free_from >= spaced_until else Reason.SPACING
+            # Another step may contact others, or nobody, so the day on which one may take its place is looked at too.
+            free_from = min(free_from, candidate.changes_on) if candidate.changes_on > today else free_from
+            self.blocked[case.item.id] = (code,), first_day_of(case, max(spaced_until, free_from))
+            return
         elif compiled.shifts and self.position.calendar.is_closed(today):
             code = Reason.CLOSED_DAY
         else:
-            earliest_on = max(candidate.own_day, spaced_until, held_until(case.item) + 1) if compiled.shifts else today
+            earliest_on = max(candidate.own_day, spaced_until, free_from, held_until(case.item) + 1) if compiled.shifts else today
             self.ready.append(Ready(case, candidate, amount_minor, earliest_on))
             return
         self.blocked[case.item.id] = (
@@ -167,11 +173,15 @@ class Desk:
     def follow_leads(self) -> None:
         """In scenarios with a lead item let the other overdue items take its step with it, and wait with it."""
         leads: dict[Id, Case] = {}
+        older: set[Id] = set()
         for item in self.debits:
-            if item.scenario_id is not None and item.scenario_id not in leads and item.due_on < self.today and self._stands(item):
-                case = self.cases[item.id]
-                if case.compiled.leads:
-                    leads[item.scenario_id] = case
+            if item.scenario_id is None or item.id not in self.cases or not self.cases[item.id].compiled.leads:
+                continue
+            if item.scenario_id in older:
+                self._look_when_it_may_follow(item)
+            older.add(item.scenario_id)
+            if item.scenario_id not in leads and item.due_on < self.today and self._stands(item):
+                leads[item.scenario_id] = self.cases[item.id]
         if not leads:
             return
         ready = {row.case.item.id: row for row in self.ready}
@@ -191,6 +201,16 @@ class Desk:
                 waiting = self.blocked.get(lead.item.id)
                 self.blocked[item.id] = (Reason.FOLLOWS_LEAD,), self.today + 1 if waiting is None else waiting[1]
         self.ready = kept
+
+    def _look_when_it_may_follow(self, item: Item) -> None:
+        """Bring an item's first day forward to the one on which it begins to move with an older one: overdue, and no longer held."""
+        case = self.cases[item.id]
+        codes, first_day = self.blocked.get(item.id, ((), 0))
+        until = held_until(item) if Reason.HELD in codes else 0
+        follows_on = max(item.due_on, until) + 1
+        if codes and self.today < follows_on <= NO_END:
+            follows_on = self.position.calendar.open_from(follows_on) if case.compiled.shifts else follows_on
+            self.blocked[item.id] = codes, min(first_day or follows_on, follows_on)
 
     def _stands(self, item: Item) -> bool:
         """Tell whether nothing but days keeps an item from having a candidate."""
@@ -293,12 +313,19 @@ class Desk:
         return tuple(skips)
 
     def _spaced_until(self, compiled: Compiled) -> Day:
-        """Return the first day that the spacing of a scenario and the customer's contact budget leave free; 0: they ask for none."""
+        """Return the first day that the spacing of a scenario leaves free; 0: it asks for none."""
         days = compiled.spacing_days
         if days is None:
             days = self.position.defaults.spacing_days
-        spaced_until = self.last_contact + days if days and self.last_contact else 0
-        return max(spaced_until, self.budget_until)
+        return self.last_contact + days if days and self.last_contact else 0
+
+    def free_from(self, step: CompiledStep) -> Day:
+        """Return the first day on which the contact budget allows a step; 0: any, as for one that contacts nobody."""
+        return max(self.budget_until, self.told_from(step)) if step.is_contact else 0
+
+    def told_from(self, step: CompiledStep) -> Day:
+        """Return the first day on which one of the people whom a step mails may be written to once more; 0: any."""
+        return next((self.reachable[role] for role in step.to_roles if role in self.reachable), 0)
 
 
 def _led(case: Case, lead: Ready | None, amount_minor: int, today: Day) -> Ready | None:
@@ -314,13 +341,15 @@ def _led(case: Case, lead: Ready | None, amount_minor: int, today: Day) -> Ready
 def _budget_until(position: Position, rows: Mapping[Id, Sequence[Progress]]) -> Day:
     """Return the first day on which one more contact stays within the budget; 0: any.
 
-    A day known only from progress, as of imported items, counts as one contact.
+    A day on which items had been reminded before they were imported counts as one contact.
     """
-    budget, window = position.defaults.contact_budget or 0, position.defaults.contact_budget_days
-    known = set(position.contacts)
-    elsewhere = {row.completed_on for of_item in rows.values() for row in of_item if row.contact and row.state == COMPLETED} - known
-    days = sorted([*position.contacts, *elsewhere], reverse=True)
-    return 0 if len(days) < budget else days[budget - 1] + window
+    imported = {row.completed_on for of_item in rows.values() for row in of_item if row.reason == SkipReason.IMPORTED and row.state == COMPLETED}
+    return first_free_day([*position.counted, *imported], position.defaults.contact_budget or 0, position.defaults.contact_budget_days)
+
+
+def first_free_day(contacts: Sequence[Day], budget: int, days: int) -> Day:
+    """Return the first day on which one more contact makes at most `budget` within so many days; 0: any day."""
+    return 0 if len(contacts) < budget else sorted(contacts)[-budget] + days
 
 
 def _blockers(item: Item, until: Day, today: Day, *, covered: bool) -> tuple[Reason, ...]:

@@ -206,9 +206,12 @@ def _customer_conditions(desk: Desk, case: Case, candidate: Candidate, ready: Re
         day = desk.last_contact + days
         inputs = {"last_contact_on": desk.last_contact, "spacing_days": days}
         found.append(Condition("spacing", inputs, day, day <= today))
-    if position.defaults.contact_budget is not None:
+    if position.defaults.contact_budget is not None and candidate.step.is_contact:
         inputs = {"contact_budget": position.defaults.contact_budget, "contact_budget_days": position.defaults.contact_budget_days}
         found.append(Condition("contact_budget", inputs, desk.budget_until or None, desk.budget_until <= today))
+    if desk.reachable and candidate.step.to_roles:
+        day = desk.told_from(candidate.step)
+        found.append(Condition("person_contact_budget", {"to_roles": ", ".join(candidate.step.to_roles)}, day or None, day <= today))
     if candidate.step.conditions is not None and ready is not None:
         unmet = unmet_condition(ready, desk.shown, position.tags, today)
         found.append(Condition("conditions", {"unmet": unmet}, None, unmet is None))
@@ -248,7 +251,7 @@ _CHANGES = {
     Reason.COVERED_BY_CREDIT: "Use the customer's credit for something else, or allocate it to this item.",
     Reason.BELOW_MINIMUM: "More must be owed, or the minimum amount lowered.",
     Reason.CONDITION_NOT_MET: "The step's condition must hold: more overdue items, an older one, or another tag of the customer.",
-    Reason.CONTACT_BUDGET: "The customer has been contacted as often as the ledger allows; an earlier contact must leave the window.",
+    Reason.CONTACT_BUDGET: "The customer, or everybody who would be told, has been contacted as often as the ledger allows: an earlier contact must leave the window.",
     Reason.FOLLOWS_LEAD: "The customer's oldest item of this scenario leads: the others move with it.",
     Reason.SPACING: "The days between two contacts of the customer must have gone by.",
     Reason.ALREADY_TODAY: "The customer was reminded today; the next day is free.",

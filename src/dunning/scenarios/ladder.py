@@ -137,16 +137,24 @@ def candidate_on(case: Case, day: Day) -> Candidate | None:
     if standing.first_contact and compiled.matching_age:
         return _candidate_matching_age(case, day)
     ladder = compiled.ladder
-    due_on = item.due_on
-    age = day - due_on
-    index, end = standing.place + 1, len(ladder)
-    while index < end and (lasts[index] < age or (ladder[index].trigger is DEADLINE_PASSED and item.deadline_on is None)):
-        index += 1
+    due_on, end = item.due_on, len(ladder)
+    index = next_place(case, day)
     own_day = own_day_of(case, index) if index < end else 0
     changes_on = due_on + lasts[index] + 1 if index < end and lasts[index] < NEVER_ENDS else 0
     if compiled.repeats and (repeat := _repeat_on(case, day, own_day, changes_on)) is not None:
         return repeat
     return Candidate(ladder[index], index, 0, own_day, changes_on) if index < end else None
+
+
+def next_place(case: Case, day: Day) -> int:
+    """Return the place of the lowest step above the item's own that is still to come on this day; the length of the ladder where there is none."""
+    item, compiled, standing, _, lasts, _, _, _ = case
+    ladder = compiled.ladder
+    age = day - item.due_on
+    index, end = standing.place + 1, len(ladder)
+    while index < end and (lasts[index] < age or (ladder[index].trigger is DEADLINE_PASSED and item.deadline_on is None)):
+        index += 1
+    return index
 
 
 def own_day_of(case: Case, index: int) -> Day:

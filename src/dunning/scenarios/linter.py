@@ -14,12 +14,14 @@ from dunning.scenarios.compiled import Compiled, compile_scenario
 from dunning.scenarios.position import Calendar
 from dunning.scenarios.steps import (
     FACT_TRIGGERS,
+    ONLY_WHEN_COVERED,
     Audience,
     Channel,
     ContentMode,
     Mode,
     Notice,
     OperationKind,
+    OperationWhen,
     Scenario,
     Step,
     StepKind,
@@ -40,6 +42,8 @@ RELEASES = frozenset({"settled", "overdue_settled", "by_hand"})
 """What may lift an account block, as `release_when` of the operation."""
 DEGREES = ("no_changes", "no_new_orders", "no_deliveries", "full")
 """How far an account block goes, as `degree` of the operation; the strictest where it is left out."""
+WHEN_RETURNED = ("block", "leave")
+"""What becomes of a lifted account block when the payment is returned, as `when_returned` of the operation; it blocks again where it is left out."""
 
 _SAMPLE_DUE_ON = date(2026, 1, 31).toordinal()
 """The end of a month: the day on which an end-of-month step comes soonest."""
@@ -284,11 +288,39 @@ def _blocks(scenario: Scenario) -> Iterator[Finding]:
                     f"steps[{index}].operations[{position}].params.degree",
                     f"Step {step.code} blocks the account in a degree that nobody knows. Set degree to one of {', '.join(DEGREES)}.",
                 )
+            if operation.params.get("when_returned", "block") not in WHEN_RETURNED:
+                yield _error(
+                    "unknown_when_returned",
+                    f"steps[{index}].operations[{position}].params.when_returned",
+                    f"Step {step.code} does not say what becomes of its block when a payment is returned. Set when_returned to block or leave.",
+                )
             if operation.params.get("release_when") not in RELEASES:
                 yield _error(
                     "block_without_release",
                     f"steps[{index}].operations[{position}].params.release_when",
                     f"Step {step.code} blocks the account, but nothing lifts the block. Set release_when to one of {', '.join(sorted(RELEASES))}.",
+                )
+
+
+def _operations(scenario: Scenario) -> Iterator[Finding]:
+    for index, step in enumerate(scenario.steps):
+        for position, operation in enumerate(step.operations):
+            path = f"steps[{index}].operations[{position}]"
+            if not isinstance(operation.params.get(ONLY_WHEN_COVERED, False), bool):
+                yield _error("unknown_condition", f"{path}.params.{ONLY_WHEN_COVERED}", f"{ONLY_WHEN_COVERED} is true or false.")
+            if operation.when is not OperationWhen.BEFORE_NOTICE:
+                continue
+            if step.kind is not StepKind.NOTICE:
+                yield _error(
+                    "before_no_notice",
+                    f"{path}.when",
+                    f"Step {step.code} has no notice that could wait for {operation.kind.value}. Use executed, or give the step a notice.",
+                )
+            elif not operation.by_person:
+                yield _error(
+                    "before_notice_by_system",
+                    f"{path}.when",
+                    f"{operation.kind.value} is done by the system at once, so that no notice would wait for it. Use executed, or set manual in its params.",
                 )
 
 
@@ -357,6 +389,7 @@ _CHECKS: tuple[Callable[[Scenario], Iterator[Finding]], ...] = (
     _repeats,
     _notices,
     _blocks,
+    _operations,
     _overlaps,
     _outcome,
     _legal,

@@ -202,6 +202,10 @@ class Position(NamedTuple):
     """What the company calls this customer; conditions of steps ask for them."""
     overrides: tuple[tuple[Id, str, str, str], ...] = ()
     """The customer's own steps as scenario, kind, step code and content. They are in the scenarios that the rules are given; here they are known by."""
+    counted: tuple[Day, ...] = ()
+    """Days of everything that the contact budget counts, one for each: mails, letters, calls, visits, legal steps; made, committed or waiting."""
+    reachable: tuple[tuple[str, Day], ...] = ()
+    """Roles in which somebody can be mailed, each with the first day on which one of its people may be written to once more; 0: any."""
 
 
 class Row(NamedTuple):

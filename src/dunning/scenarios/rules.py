@@ -7,9 +7,11 @@ here; callers import from this module only.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dunning.scenarios.compiled import Compiled, Scenarios, compile_scenario
-from dunning.scenarios.desk import Desk, UnknownVersion, compiled_of
-from dunning.scenarios.ladder import standing_of
+from dunning.scenarios.desk import Desk, UnknownVersion, compiled_of, first_free_day
+from dunning.scenarios.ladder import case_of, next_place, own_day_of, standing_of
 from dunning.scenarios.position import (
     COMPLETED,
     CREDIT,
@@ -32,6 +34,7 @@ from dunning.scenarios.position import (
     Skip,
     SkipReason,
 )
+from dunning.scenarios.rungs import Rung, rungs_of
 from dunning.scenarios.steps import Scenario
 
 __all__ = [
@@ -53,6 +56,7 @@ __all__ = [
     "Progress",
     "Reason",
     "Row",
+    "Rung",
     "Scenario",
     "Scenarios",
     "Sent",
@@ -61,7 +65,10 @@ __all__ = [
     "UnknownVersion",
     "compile_scenario",
     "customer_step",
+    "first_free_day",
+    "next_step",
     "plan",
+    "rungs_of",
 ]
 
 
@@ -99,3 +106,19 @@ def customer_step(position: Position, scenarios: Scenarios) -> tuple[Id, int, st
             if best is None or found[:2] > best[:2]:
                 best = found
     return None if best is None else best[2:]
+
+
+def next_step(item: Item, progress: Sequence[Progress], scenarios: Scenarios, calendar: Calendar, day: Day) -> tuple[str, Day] | None:
+    """Return the code of the next higher step of an item, as seen on a day, and the first open day on which its scenario lets it come.
+
+    `progress` are the item's own rows. Repeats, steps triggered by a fact, and what concerns the customer as a whole (spacing, holds, minimums, a lead
+    item) are left aside. None: no step is left. Raises UnknownVersion as `plan`.
+    """
+    assert item.scenario_id is not None, "an item on a ladder has a scenario"  # noqa: S101  # tells the type checker
+    compiled = compiled_of(scenarios, item.scenario_id, item.version)
+    case = case_of(item, compiled, progress, (), scenarios=scenarios, grace_days=None, calendar=calendar)
+    place = next_place(case, day)
+    if place == len(compiled.ladder):
+        return None
+    comes_on = own_day_of(case, place)
+    return compiled.ladder[place].code, calendar.open_from(comes_on) if compiled.shifts else comes_on

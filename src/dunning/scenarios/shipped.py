@@ -13,13 +13,14 @@ def shipped_scenarios() -> dict[str, dict[str, object]]:
     return {code: copy.deepcopy(content) for code, content in _CONTENTS.items()}
 
 
-def _email(template: str, *, copy_roles: tuple[str, ...] = ()) -> dict[str, object]:
+def _email(template: str, *, when_covered: str | None = None, copy_roles: tuple[str, ...] = ()) -> dict[str, object]:
     return {
         "code": "main",
         "channel": "email",
         "to_roles": ROLES,
         "audience": "customer",
         "template": template,
+        "template_when_covered": when_covered,
         "content_mode": "full",
         "primary": True,
         "copy_roles": list(copy_roles),
@@ -34,6 +35,7 @@ def _step(  # one argument a setting of a step
     trigger: Mapping[str, object],
     *,
     template: str | None = None,
+    when_covered: str | None = None,
     copy_roles: tuple[str, ...] = (),
     **settings: object,
 ) -> dict[str, object]:
@@ -43,13 +45,13 @@ def _step(  # one argument a setting of a step
         "name": name,
         "mode": "automatic" if template else "manual",
         "trigger": {"kind": "due_date", "offset_days": 0, "until_days": None, "business_days": False, **trigger},
-        "notices": [_email(template, copy_roles=copy_roles)] if template else [],
+        "notices": [_email(template, when_covered=when_covered, copy_roles=copy_roles)] if template else [],
         **settings,
     }
 
 
-def _by_hand(kind: str, when: str, text: str) -> dict[str, object]:
-    return {"kind": kind, "when": when, "params": {"manual": True, "text": text}}
+def _to_insurer(kind: str, when: str, text: str) -> dict[str, object]:
+    return {"kind": kind, "when": when, "params": {"manual": True, "only_when_covered": True, "text": text}}
 
 
 _SUSPENSION = {
@@ -84,19 +86,21 @@ _CLAIMS: dict[str, object] = {
             "Urgent request",
             {"offset_days": 15},
             template="claim-03",
+            when_covered="claim-03-covered",
             copy_roles=("account_manager",),
             deadline_days=7,
-            operations=[_by_hand("notify_insurer", "completed", "Tell the credit insurer that payment is late, where there is cover.")],
+            operations=[_to_insurer("notify_insurer", "completed", "Tell the credit insurer that payment is late.")],
         ),
         _step(
             40,
             "04",
             "Declaration to the insurer",
             {"offset_days": 22},
-            template="claim-04",
+            template="claim-04-uncovered",
+            when_covered="claim-04",
             copy_roles=("account_manager",),
             deadline_days=7,
-            operations=[_by_hand("declare_to_insurer", "executed", "Declare the debt to the credit insurer, where there is cover.")],
+            operations=[_to_insurer("declare_to_insurer", "before_notice", "Declare the debt to the credit insurer; the customer is told once this is recorded.")],
         ),
         _step(
             50,

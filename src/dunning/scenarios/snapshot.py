@@ -6,7 +6,6 @@ encoder: thousands are made in a run.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from functools import lru_cache
@@ -65,6 +64,7 @@ def encode_inputs(inputs: Inputs) -> bytes:
             "closed_weekdays": closed_weekdays,
             "contact_budget": [defaults.contact_budget, defaults.contact_budget_days],
             "contacts": sorted(position.contacts),
+            "counted": sorted(position.counted),
             "facts": sorted(position.facts, key=_IN_ORDER),
             "format": FORMAT,
             "grace_days": defaults.grace_days,
@@ -74,6 +74,7 @@ def encode_inputs(inputs: Inputs) -> bytes:
             "min_item": dict(defaults.min_item),
             "overrides": sorted(position.overrides),
             "progress": sorted(position.progress, key=_IN_ORDER),
+            "reachable": sorted(position.reachable),
             "spacing_days": defaults.spacing_days,
             "tags": sorted(position.tags),
             "today": inputs.today,
@@ -101,6 +102,8 @@ def decode_inputs(data: bytes) -> Inputs:
         defaults=Defaults(content["spacing_days"], content["grace_days"], content["min_item"], content["min_customer"], *content["contact_budget"]),
         tags=frozenset(content["tags"]),
         overrides=tuple((scenario_id, kind, code, text) for scenario_id, kind, code, text in content["overrides"]),
+        counted=tuple(content["counted"]),
+        reachable=tuple((role, day) for role, day in content["reachable"]),
     )
     return Inputs(position, tuple((scenario_id, version) for scenario_id, version in content["versions"]), content["today"])
 
@@ -136,16 +139,6 @@ def plan_of(content: Mapping[str, Any]) -> Plan:
         reasons=tuple(Blocked(item_id, tuple(Reason(code) for code in codes), first_day) for item_id, codes, first_day in content["reasons"]),
         review_on=content["review_on"],
     )
-
-
-def inputs_hash(position: Position, scenarios: Scenarios, today: Day) -> str:
-    """Return the SHA-256 of what a plan is made from, in hex."""
-    return hashlib.sha256(encode_inputs(inputs_of(position, scenarios, today))).hexdigest()
-
-
-def decision_hash(plan: Plan) -> str:
-    """Return the SHA-256 of a plan, in hex."""
-    return hashlib.sha256(encode_plan(plan)).hexdigest()
 
 
 def _action(row: list[Any]) -> Action:

@@ -124,11 +124,22 @@ class OperationKind(StrEnum):
 
 
 class OperationWhen(StrEnum):
-    """Name the moment of an operation."""
+    """Name the moment of an operation. One of `before_notice` keeps the step's notice back until it is recorded."""
 
+    BEFORE_NOTICE = "before_notice"
     EXECUTED = "executed"
     COMPLETED = "completed"
     DEADLINE_PASSED = "deadline_passed"
+
+
+_BY_MACHINE = frozenset({OperationKind.RECORD_ACTIVITY, OperationKind.WEBHOOK, OperationKind.CREATE_CALL_TASK, OperationKind.BLOCK_ACCOUNT})
+ONLY_WHEN_COVERED = "only_when_covered"
+"""The parameter of an operation that is for customers alone whom a credit insurer covers on the day of its moment."""
+
+
+def is_by_person(kind: str, params: Mapping[str, object]) -> bool:
+    """Tell whether an operation of a kind is left to a person, as `manual` among its parameters says, or because nothing here can do it."""
+    return kind not in _BY_MACHINE or bool(params.get("manual"))
 
 
 class TaskKind(StrEnum):
@@ -140,6 +151,10 @@ class TaskKind(StrEnum):
     COUNSEL = "counsel"
     CHECKPOINT = "checkpoint"
     OTHER = "other"
+
+
+CONTACT_TASKS = frozenset({TaskKind.CALL, TaskKind.LETTER, TaskKind.PEC, TaskKind.COUNSEL})
+"""Work in which the customer is contacted; the other kinds stay inside the company."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +217,11 @@ class Operation:
     when: OperationWhen
     params: Mapping[str, object] = field(default_factory=dict)
 
+    @property
+    def by_person(self) -> bool:
+        """Tell whether a person carries it out: nothing here does it, or the scenario says so (`manual`)."""
+        return is_by_person(self.kind.value, self.params)
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
@@ -262,6 +282,13 @@ class Step:
         if self.notices:
             return StepKind.NOTICE
         return StepKind.TASK if self.task is not None else StepKind.OPERATIONS
+
+    @property
+    def is_contact(self) -> bool:
+        """Tell whether the customer is contacted by it, so that the contact budget counts and keeps it."""
+        if self.notices:
+            return any(notice.primary and notice.audience is Audience.CUSTOMER for notice in self.notices)
+        return self.task is not None and self.task.kind in CONTACT_TASKS
 
     @property
     def is_courtesy(self) -> bool:

@@ -127,6 +127,16 @@ async def active_people(session: ReadSession, tenant_id: TenantId, person_ids: C
     return {PersonId(row["person_id"]): Person(**dict(row)) for row in rows}
 
 
+async def greeted_at(session: ReadSession, tenant_id: TenantId, emails: Collection[str]) -> dict[str, tuple[str, str | None]]:
+    """Return the name and language of the active people who have some addresses, by the address in lower case."""
+    rows = await session.rows(
+        "select lower(email) as email, name, language from person where tenant_id = $1 and active and lower(email) = any ($2::text[])",
+        tenant_id,
+        [email.lower() for email in emails],
+    )
+    return {row["email"]: (row["name"], row["language"]) for row in rows}
+
+
 async def names_of(session: ReadSession, tenant_id: TenantId, person_ids: Collection[UUID]) -> dict[PersonId, str]:
     """Return the names of some people."""
     rows = await session.rows("select person_id, name from person where tenant_id = $1 and person_id = any ($2::uuid[])", tenant_id, list(person_ids))

@@ -21,6 +21,7 @@ SCOPES: dict[str, str] = {
     "notes:write": "Write comments, notes, activities and attachments.",
     "people:write": "Manage people, teams, assignment rules, assignments and absences.",
     "send": "Let messages leave: commit runs, approve actions, resolve held messages, switch sending.",
+    "budget:override": "Contact a customer beyond the ledger's contact budget, where a request says so.",
     "links:resolve": "Resolve link tokens for the company's own extranet and vouch for the reader.",
     "act_for": "Act for a person named in the header `Dunning-Person`, with that person's rights and name.",
     "admin": "Manage API keys, tenant settings, the emergency stop and the test clock.",
@@ -42,7 +43,7 @@ class Rights:
 
 RIGHTS: dict[Role, Rights] = {
     "admin": Rights(frozenset(SCOPES), "all"),
-    "manager": Rights(frozenset({"read", "notes:write", "collection:write", "send", "people:write"}), "all"),
+    "manager": Rights(frozenset({"read", "notes:write", "collection:write", "send", "people:write", "budget:override"}), "all"),
     "collector": Rights(frozenset({"read", "notes:write", "collection:write", "send"}), "team"),
     "account_manager": Rights(frozenset({"read", "notes:write"}), "own"),
     "counsel": Rights(frozenset({"read", "notes:write"}), "nothing"),
@@ -62,6 +63,11 @@ def with_implied(scopes: Iterable[str]) -> frozenset[str]:
 def scopes_of(role: Role, key_scopes: Iterable[str]) -> frozenset[str]:
     """Return what a key may do for a person: no more than the key, and no more than the person."""
     return with_implied(key_scopes) & RIGHTS[role].scopes
+
+
+def may_do_the_work_of(role: Role, other: Role) -> bool:
+    """Tell whether somebody of one role may do everything that the other one's people may."""
+    return RIGHTS[role].scopes >= RIGHTS[other].scopes
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,24 +153,27 @@ async def update_tenant(
 
 
 async def switch_sending(session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, enabled: bool) -> Tenant:
-    """Switch sending on or off. Off makes every run a proposal; on releases nothing that was decided before and lifts an emergency stop."""
+    """Switch sending on or off. Off makes every run a proposal; on releases nothing that was decided before and lifts an emergency stop.
+
+    Where it stands so already, nothing happens: what is queued stays queued.
+    """
     await sending_lock_exclusive(session, tenant_id)
-    await store.set_sending(session, tenant_id, enabled)
-    await due_work.ring(session, tenant_id, "dispatch")
-    await events.record(
-        session, clock, tenant_id=tenant_id, kind="sending.switched", subject_kind="tenant", subject_id=tenant_id, actor=actor, data={"enabled": enabled}
-    )
+    if await store.set_sending(session, tenant_id, enabled):
+        await due_work.ring(session, tenant_id, "dispatch")
+        await events.record(
+            session, clock, tenant_id=tenant_id, kind="sending.switched", subject_kind="tenant", subject_id=tenant_id, actor=actor, data={"enabled": enabled}
+        )
     return await tenant_of(session, tenant_id)
 
 
 async def emergency_stop(session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, reason: str) -> Tenant:
     """Stop all sending at once. When this commits, no message passes its fence any more; calling it again keeps the first stop."""
     await sending_lock_exclusive(session, tenant_id)
-    await store.stop(session, tenant_id, actor, reason)
-    await due_work.ring(session, tenant_id, "dispatch")
-    await events.record(
-        session, clock, tenant_id=tenant_id, kind="tenant.stopped", subject_kind="tenant", subject_id=tenant_id, actor=actor, data={"reason": reason}
-    )
+    if await store.stop(session, tenant_id, actor, reason):
+        await due_work.ring(session, tenant_id, "dispatch")
+        await events.record(
+            session, clock, tenant_id=tenant_id, kind="tenant.stopped", subject_kind="tenant", subject_id=tenant_id, actor=actor, data={"reason": reason}
+        )
     return await tenant_of(session, tenant_id)
 
 

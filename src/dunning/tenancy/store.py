@@ -38,23 +38,28 @@ async def update_tenant(session: Session, tenant_id: TenantId, name: str | None,
     )
 
 
-async def set_sending(session: Session, tenant_id: TenantId, enabled: bool) -> None:  # the one value it stores
-    """Store the switch; on lifts a stop."""
-    await session.execute(
+async def set_sending(session: Session, tenant_id: TenantId, enabled: bool) -> bool:  # the one value it stores
+    """Store the switch, on lifting a stop; tell whether that changed anything."""
+    changed = await session.value(
         """update tenant set sending_enabled = $2, sending_changed_at = now(),
                   stopped_at = case when $2 then null else stopped_at end, stopped_by = case when $2 then null else stopped_by end,
                   stopped_because = case when $2 then null else stopped_because end
-            where tenant_id = $1""",
+            where tenant_id = $1 and (sending_enabled <> $2 or ($2 and stopped_at is not null)) returning true""",
         tenant_id,
         enabled,
     )
+    return bool(changed)
 
 
-async def stop(session: Session, tenant_id: TenantId, actor: str, reason: str) -> None:
-    """Store an emergency stop unless one is in force."""
-    await session.execute(
-        "update tenant set stopped_at = now(), stopped_by = $2, stopped_because = $3 where tenant_id = $1 and stopped_at is null", tenant_id, actor, reason
+async def stop(session: Session, tenant_id: TenantId, actor: str, reason: str) -> bool:
+    """Store an emergency stop unless one is in force; tell whether none was."""
+    changed = await session.value(
+        "update tenant set stopped_at = now(), stopped_by = $2, stopped_because = $3 where tenant_id = $1 and stopped_at is null returning true",
+        tenant_id,
+        actor,
+        reason,
     )
+    return bool(changed)
 
 
 async def unsent_row(session: ReadSession, tenant_id: TenantId) -> asyncpg.Record:

@@ -56,7 +56,8 @@ def caller(request: Request, token: str) -> Caller | None:
     if ids is None:
         return None
     came = trace.trace_of(request.method, request.client.host if request.client else None, request.headers.get("user-agent", ""))
-    return Caller(keyring=keyring, tenant_id=ids[0], link_id=ids[1], trace=came, language=request.query_params.get("lang"), request=request)
+    language = request.query_params.get("lang") if request.scope["query_string"] else None
+    return Caller(keyring=keyring, tenant_id=ids[0], link_id=ids[1], trace=came, language=language, request=request)
 
 
 async def posted_form(request: Request) -> Mapping[str, str]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from dunning.collection.claims import claim_data
+from dunning.collection.claims import claim_faces
 from dunning.evidence.landings import record_landing, record_landings
 from dunning.evidence.trace import Trace
-from dunning.evidence.visits import Visit
+from dunning.evidence.visits import Arrival
 from dunning.kit.bell import Bell
 from dunning.kit.database import AWAY, Database, Session
 from dunning.kit.errors import NotFound
@@ -26,7 +26,7 @@ MOST_AT_ONCE = 200
 class _Coming:
     link_id: LinkId
     trace: Trace
-    answer: asyncio.Future[Visit | None]
+    answer: asyncio.Future[Arrival | None]
 
 
 class Landings:
@@ -38,7 +38,7 @@ class Landings:
         self._queues: dict[TenantId, list[_Coming]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def land(self, tenant_id: TenantId, link_id: LinkId, trace: Trace) -> Visit | None:
+    async def land(self, tenant_id: TenantId, link_id: LinkId, trace: Trace) -> Arrival | None:
         """Count a visit and return what the visitor finds once that is committed; None when there is no such link. Raises what the commit raised."""
         coming = _Coming(link_id, trace, asyncio.get_running_loop().create_future())
         queue = self._queues.get(tenant_id)
@@ -78,14 +78,14 @@ class Landings:
             else:
                 await self._alone(tenant_id, coming)
 
-    async def _together(self, tenant_id: TenantId, batch: list[_Coming]) -> dict[LinkId, Visit | None]:
+    async def _together(self, tenant_id: TenantId, batch: list[_Coming]) -> dict[LinkId, Arrival | None]:
         """Record a batch in one transaction; links that others hold are left out."""
         comings: dict[LinkId, list[Trace]] = {}
         for coming in batch:
             comings.setdefault(coming.link_id, []).append(coming.trace)
         async with self._database.transaction(tenant_id) as session:
             clock = tenancy.clock_of(await tenancy.tenant_of(session, tenant_id))
-            visits = await record_landings(session, clock, claim_data, tenant_id=tenant_id, comings=comings, waits=False)
+            visits = await record_landings(session, clock, claim_faces, tenant_id=tenant_id, comings=comings, waits=False)
         await self._bell.ring(session.rung)
         return visits
 
@@ -101,15 +101,15 @@ class Landings:
             _answer(coming, visit)
 
 
-async def _one(session: Session, tenant_id: TenantId, coming: _Coming) -> Visit | None:
+async def _one(session: Session, tenant_id: TenantId, coming: _Coming) -> Arrival | None:
     try:
         clock = tenancy.clock_of(await tenancy.tenant_of(session, tenant_id))
     except NotFound:
         return None
-    return await record_landing(session, clock, claim_data, tenant_id=tenant_id, link_id=coming.link_id, trace=coming.trace)
+    return await record_landing(session, clock, claim_faces, tenant_id=tenant_id, link_id=coming.link_id, trace=coming.trace)
 
 
-def _answer(coming: _Coming, visit: Visit | None) -> None:
+def _answer(coming: _Coming, visit: Arrival | None) -> None:
     if not coming.answer.done():
         coming.answer.set_result(visit)
 

@@ -42,11 +42,11 @@ OPT_OUT_WORDS: Mapping[str, OptOutWords] = MappingProxyType(
             done_text="Les rappels d’échéances dépassées continueront. Pour recevoir à nouveau les avis, demandez-le à l’entreprise qui vous a écrit.",
         ),
         "it": OptOutWords(
-            heading="Non vuole più avvisi prima della scadenza?",
-            text="Non le scriveremo più prima della scadenza di un documento. I solleciti di quanto è scaduto non sono pubblicità e continueranno ad arrivare.",
+            heading="Non volete più avvisi prima della scadenza?",
+            text="Non vi scriveremo più prima della scadenza di un documento. I solleciti di quanto è scaduto non sono pubblicità e continueranno ad arrivare.",
             button="Non ricevere più questi avvisi",
             done_heading="Fatto: nessun altro avviso prima della scadenza",
-            done_text="I solleciti di quanto è scaduto continueranno ad arrivare. Per riavere gli avvisi, lo chieda all’azienda che le ha scritto.",
+            done_text="I solleciti di quanto è scaduto continueranno ad arrivare. Per riavere gli avvisi, chiedetelo all’azienda che vi ha scritto.",
         ),
     }
 )

@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from dunning.evidence.challenge import Challenge
 from dunning.evidence.live import Live, LiveBlock, LiveRow
-from dunning.evidence.visits import Visit
+from dunning.evidence.visits import Arrival, Visit
 from dunning.messages.claim_rows import Block, Row, blocks_of
 from dunning.messages.clean_text import clean_line, clean_paragraph
 from dunning.messages.item_table import payment_lines
@@ -62,10 +62,16 @@ def page_of(template: str, language: str, *, title: str, **values: Any) -> bytes
     return _page(template, language, title=title, **values)
 
 
-def landing(visit: Visit, language: str, *, nonce: str, notice: str | None = None) -> bytes:
+def landing(visit: Arrival, language: str, *, nonce: str, notice: str | None = None) -> bytes:
     """Write the page that asks: it holds nothing of the claim, not even the customer's name."""
-    words, sender = page_words(language), clean_line(visit.sender.name)
-    internal = visit.link.audience == "internal"
+    before, after = _landing_around_nonce(language, visit.sender.name, visit.sender.email, visit.asks, visit.link.audience == "internal", notice)
+    return before + html.escape(nonce).encode() + after
+
+
+@lru_cache(maxsize=256)
+def _landing_around_nonce(language: str, name: str, email: str, asks: Challenge, internal: bool, notice: str | None) -> tuple[bytes, bytes]:
+    """Return what stands before and after the nonce: all that differs between two visitors who are asked the same by the same sender."""
+    words, sender = page_words(language), clean_line(name)
     labels = {
         Challenge.TAX_NUMBER: (words.tax_label, words.tax_hint),
         Challenge.DOCUMENT_NUMBER: (words.document_label.replace("{sender}", sender), words.document_hint),
@@ -73,25 +79,21 @@ def landing(visit: Visit, language: str, *, nonce: str, notice: str | None = Non
     }
     heading = words.internal_heading if internal else words.landing_heading.replace("{sender}", sender)
     text = words.internal_landing.replace("{sender}", sender) if internal else words.landing_text
-    if visit.asks is Challenge.BUTTON and not internal:
+    if asks is Challenge.BUTTON and not internal:
         text = words.button_text
-    before, after = _landing_around_nonce(
+    page = _page(
+        "landing.html",
         language,
+        nonce=_NONCE_STANDS_HERE,
+        languages=_languages(language),
         title=f"{words.error}: {heading}" if notice else heading,
         heading=heading,
         text=text,
-        asked=labels[visit.asks],
+        asked=labels[asks],
         submit=words.internal_show if internal else words.show,
         notice=notice,
-        email=None if internal else clean_line(visit.sender.email),
+        email=None if internal else clean_line(email),
     )
-    return before + html.escape(nonce).encode() + after
-
-
-@lru_cache(maxsize=256)
-def _landing_around_nonce(language: str, **values: Any) -> tuple[bytes, bytes]:
-    """Return what stands before and after the nonce: all that differs between two visitors who are asked the same by the same sender."""
-    page = _page("landing.html", language, nonce=_NONCE_STANDS_HERE, languages=_languages(language), **values)
     before, after = page.split(_NONCE_STANDS_HERE.encode())
     return before, after
 
@@ -99,13 +101,13 @@ def _landing_around_nonce(language: str, **values: Any) -> tuple[bytes, bytes]:
 _NONCE_STANDS_HERE = "nonce-" + secrets.token_hex(16)
 
 
-def wrong_notice(visit: Visit, language: str, tries_left: int) -> str:
+def wrong_notice(visit: Arrival, language: str, tries_left: int) -> str:
     """Return what is said above the question after a wrong answer."""
     words = page_words(language)
     return f"{words.wrong.replace('{sender}', clean_line(visit.sender.name))} {counted(words.tries_left, tries_left)}"
 
 
-def locked(visit: Visit, language: str, minutes: int) -> bytes:
+def locked(visit: Arrival, language: str, minutes: int) -> bytes:
     """Write that no answers are taken for a while."""
     words = page_words(language)
     return _page(

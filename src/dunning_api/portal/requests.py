@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dunning.collection import internal_requests
 from dunning.collection.claims import claim_data
-from dunning.collection.internal_requests import Request
+from dunning.collection.internal_requests import Request, Said
 from dunning.evidence.rules import Door
 from dunning.evidence.visits import Visit, visit_of
 from dunning.messages.clean_text import clean_line, clean_paragraph
@@ -20,7 +20,9 @@ FORMS = frozenset({TAKE_CHARGE, REPLY})
 
 async def request_page(coming: Guest, visit: Visit, language: str, *, notice: str | None = None, bad: bool = False) -> bytes | None:
     """Write the page of a question; None where the message asks none."""
-    asked = await internal_requests.request_of(coming.session, tenant_id=coming.tenant_id, claim_id=visit.link.claim_id)
+    asked = await internal_requests.request_of(
+        coming.session, tenant_id=coming.tenant_id, claim_id=visit.link.claim_id, message_id=visit.link.message_id
+    )
     if asked is None:
         return None
     nonce = nonces.request_nonce(coming.keyring, coming.link_id, visit.at)
@@ -34,7 +36,9 @@ async def act(coming: Guest) -> PageResponse | None:
         return None
     if not nonces.is_request_nonce(coming.keyring, coming.form.get("nonce", ""), coming.link_id, visit.at):
         return None
-    asked = await internal_requests.request_of(coming.session, tenant_id=coming.tenant_id, claim_id=visit.link.claim_id)
+    asked = await internal_requests.request_of(
+        coming.session, tenant_id=coming.tenant_id, claim_id=visit.link.claim_id, message_id=visit.link.message_id
+    )
     if asked is None:
         return None
     language = pages.language_of(coming.language, visit.language)
@@ -66,24 +70,39 @@ def _page(asked: Request, visit: Visit, language: str, *, nonce: str, notice: st
         }
         for item in asked.items
     ]
-    comments = [
-        {"author": clean_line(said.author), "on": short_date(said.on, language), "number": clean_line(item.number), "text": clean_paragraph(said.text)}
-        for item in asked.items
-        for said in item.comments
-    ]
     heading = words.heading.replace("{customer}", clean_line(asked.customer_name))
     return pages.page_of(
         "request.html",
         language,
         title=heading,
         heading=heading,
+        sender=clean_line(visit.sender.name),
         said=words,
         asked=clean_paragraph(asked.text or "").splitlines(),
-        taken=words.taken.replace("{name}", clean_line(asked.taken_by)) if asked.taken_by else words.not_taken,
+        taken=_taken(asked, words),
+        take=None if asked.is_taken_by_reader else words.take_over if asked.taken_by else words.take,
         items=items,
-        comments=comments,
+        comments=_comments(asked, language),
         nonce=nonce,
         notice=notice,
         bad=bad,
         crm_url=visit.crm_url,
     )
+
+
+def _taken(asked: Request, words: RequestWords) -> str:
+    if asked.taken_by is None:
+        return words.not_taken
+    return words.taken_by_you if asked.is_taken_by_reader else words.taken.replace("{name}", clean_line(asked.taken_by))
+
+
+def _comments(asked: Request, language: str) -> list[dict[str, object]]:
+    """Return what was said, each once with the documents that it was said about: one comment on many items is kept on each of them."""
+    numbers: dict[Said, list[str]] = {}
+    for item in asked.items:
+        for said in item.comments:
+            numbers.setdefault(said, []).append(clean_line(item.number))
+    return [
+        {"author": clean_line(said.author), "on": short_date(said.on, language), "numbers": ", ".join(about), "lines": clean_paragraph(said.text).splitlines()}
+        for said, about in numbers.items()
+    ]

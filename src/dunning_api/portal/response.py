@@ -24,11 +24,15 @@ HEADERS = {
 """The style sheet stands in the page and is allowed by its digest, so that nothing at all is loaded and the bytes shown are complete."""
 
 
+_ALWAYS = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+
+
 class PageResponse(HTMLResponse):
     """A page of the portal."""
 
     def __init__(self, page: bytes, status: int = 200, *, language: str = "en", headers: dict[str, str] | None = None) -> None:
-        super().__init__(page, status, headers={**HEADERS, "Content-Language": language, **(headers or {})})
+        super().__init__(page, status, headers={"Content-Language": language, **(headers or {})})
+        self.raw_headers += _ALWAYS
 
 
 class WatchedPage(PageResponse):

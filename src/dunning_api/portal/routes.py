@@ -11,15 +11,15 @@ import structlog
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.routing import APIRoute
 from starlette.routing import Match, Route
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
 
-from dunning.collection.claims import claim_data
+from dunning.collection.claims import claim_data, claim_faces
 from dunning.evidence import readings
 from dunning.evidence.challenge import Challenge
 from dunning.evidence.landings import record_landing
 from dunning.evidence.readings import Judged, Reader, Verdict
 from dunning.evidence.rules import Door, NotAllowedYet
-from dunning.evidence.visits import Visit, live_now, present
+from dunning.evidence.visits import Arrival, Visit, live_now, present
 from dunning.kit.database import AWAY
 from dunning.kit.errors import Unavailable
 from dunning.kit.ids import ReadingId, new_id
@@ -70,11 +70,18 @@ async def land(request: Request) -> Response:
     return _gone(404, request) if visit is None else _landing(coming, visit)
 
 
+async def _serve(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer one visit. Errors go to the handlers around the application's router."""
+    response = await land(Request(scope, receive, send))
+    await response(scope, receive, send)
+
+
 class LandingRoute(Route):
     """The landing page, without the framework's dependencies: scanners come in swarms, and its visits are recorded together."""
 
     def __init__(self) -> None:
         super().__init__("/c/{token}", land, methods=["GET", "HEAD"], include_in_schema=False)
+        self.app = _serve
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Name itself in the request's scope, as the framework's own routes do."""
@@ -178,7 +185,7 @@ async def _ask_again(coming: Guest) -> Response:
     visit = await record_landing(
         coming.session,
         coming.clock,
-        claim_data,
+        claim_faces,
         tenant_id=coming.tenant_id,
         link_id=coming.link_id,
         trace=coming.trace,
@@ -188,7 +195,7 @@ async def _ask_again(coming: Guest) -> Response:
     return _landing(coming, visit, status=400, notice=page_words(pages.language_of(coming.language, visit.language)).stale)
 
 
-def _landing(coming: Caller, visit: Visit, *, status: int = 200, notice: str | None = None) -> Response:
+def _landing(coming: Caller, visit: Arrival, *, status: int = 200, notice: str | None = None) -> Response:
     language = pages.language_of(coming.language, visit.language)
     if visit.door in {Door.REVOKED, Door.EXPIRED}:
         return _gone(410, coming.request)
@@ -198,7 +205,7 @@ def _landing(coming: Caller, visit: Visit, *, status: int = 200, notice: str | N
     return PageResponse(pages.landing(visit, language, nonce=nonce, notice=notice), status, language=language)
 
 
-def _locked(visit: Visit, judged: Judged, language: str) -> Response:
+def _locked(visit: Arrival, judged: Judged, language: str) -> Response:
     until = judged.lock.locked_until or visit.at
     seconds = max(1, math.ceil((until - visit.at).total_seconds()))
     return PageResponse(pages.locked(visit, language, math.ceil(seconds / 60)), 429, language=language, headers={"Retry-After": str(seconds)})

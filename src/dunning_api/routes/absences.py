@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
@@ -22,9 +23,9 @@ router = Router(tags=["people"])
 
 
 @router.post("/people/{person_id}/absences", status_code=201, summary="Note an absence", responses=problems(404, 409))
-async def create_absence(person_id: UUID, body: AbsenceCreate, work: Annotated[Work, writes("people:write")]) -> AbsenceOut:
-    """Note that somebody is away. The substitute sees the customers and the agenda from the first day to the last, by the local day of the ledger."""
-    work.require_whole_sight()
+async def create_absence(person_id: UUID, body: AbsenceCreate, work: Annotated[Work, writes("notes:write")]) -> AbsenceOut:
+    """Note that somebody is away: yourself, or, with `people:write`, anybody. Whoever stands in sees the customers and the agenda from the first day to the last, by the local day of the ledger; `stand_ins` says who that is when the substitute is away as well."""
+    _own_or_managed(work, person_id)
     absence = await absences.create_absence(
         work.session,
         work.clock,
@@ -36,7 +37,7 @@ async def create_absence(person_id: UUID, body: AbsenceCreate, work: Annotated[W
         until_on=body.until_on,
         note=body.note,
     )
-    return await _shown(work, absence)
+    return (await _shown(work, [absence]))[0]
 
 
 @router.get("/absences", summary="List absences", responses=problems(404))
@@ -52,18 +53,28 @@ async def list_absences(
     found = await absences.absences_after(
         work.session, tenant_id=work.tenant_id, person_id=person_id, on=on, after=UUID(key[0]) if key else None, limit=limit + 1
     )
-    names = await people.names_of(work.session, tenant_id=work.tenant_id, actors=[absence.actor for absence in found])
     more = paging.seal(work.keyring, "absences", found[limit - 1].absence_id) if len(found) > limit else None
-    return Page(data=[AbsenceOut.of(absence, names) for absence in found[:limit]], next_cursor=more)
+    return Page(data=await _shown(work, found[:limit]), next_cursor=more)
 
 
 @router.delete("/absences/{absence_id}", summary="Cancel an absence", responses=problems(404))
-async def cancel_absence(absence_id: UUID, work: Annotated[Work, writes("people:write")]) -> AbsenceOut:
-    """Cancel an absence; the substitute no longer sees what came with it. Cancelling again changes nothing."""
-    work.require_whole_sight()
+async def cancel_absence(absence_id: UUID, work: Annotated[Work, writes("notes:write")]) -> AbsenceOut:
+    """Cancel an absence: your own, or, with `people:write`, anybody's. The substitute no longer sees what came with it. Cancelling again changes nothing."""
+    noted = await absences.absence_of(work.session, tenant_id=work.tenant_id, absence_id=AbsenceId(absence_id))
+    _own_or_managed(work, noted.person_id)
     absence = await absences.cancel_absence(work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, absence_id=AbsenceId(absence_id))
-    return await _shown(work, absence)
+    return (await _shown(work, [absence]))[0]
 
 
-async def _shown(work: Work, absence: Absence) -> AbsenceOut:
-    return AbsenceOut.of(absence, await people.names_of(work.session, tenant_id=work.tenant_id, actors=[absence.actor]))
+def _own_or_managed(work: Work, person_id: UUID) -> None:
+    """Raise `Forbidden` where somebody else is meant and the caller manages no people."""
+    if person_id != work.person_id:
+        work.require("people:write")
+        work.require_whole_sight()
+
+
+async def _shown(work: Work, found: Sequence[Absence]) -> list[AbsenceOut]:
+    stand_ins = await absences.stand_ins_of(work.session, tenant_id=work.tenant_id, absences=found)
+    actors = {people.actor_of(PersonId(one.person_id)) for days in stand_ins.values() for one in days if one.person_id is not None}
+    names = await people.names_of(work.session, tenant_id=work.tenant_id, actors=actors.union(absence.actor for absence in found))
+    return [AbsenceOut.of(absence, stand_ins[absence.absence_id], names) for absence in found]

@@ -21,10 +21,14 @@ router = Router(tags=["account blocks"])
 
 @router.post("/account-blocks", status_code=201, summary="Block an account", responses=problems(404, 409))
 async def place_account_block(body: BlockCreate, work: Annotated[Work, writes("collection:write")]) -> BlockOut:
-    """Block a customer's account by hand. The event `account.blocked` tells the CRM; the block ends when the items that cause it are settled."""
+    """Block a customer's account by hand. The event `account.blocked` tells the CRM; the block ends when the items that cause it are settled.
+
+    It comes back, as a new block, when such a payment is returned. A second one of the same degree because of the same items is 409 `already_blocked`.
+    """
     row = await blocks.place_by_hand(
         work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, customer_id=CustomerId(body.customer_id), degree=body.degree,
         reason=body.reason, item_ids=None if body.item_ids is None else [ItemId(one) for one in body.item_ids], lifts_when_settled=body.lifts_when_settled,
+        renewable=body.renewable,
     )  # fmt: skip
     return BlockOut.of(row)
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from fastapi import Path, Query, Response
 
-from dunning.collection import actions, bulk, changing, claims, patterns, replacing, resending
+from dunning.collection import actions, bulk, changing, claims, operation_tasks, patterns, replacing, resending
 from dunning.collection.action_queries import ActionFilter
 from dunning.collection.despatch import Outbound
 from dunning.kit.ids import ActionId, ClaimId
@@ -64,6 +64,8 @@ async def list_actions(  # one query parameter a filter
     kind: Annotated[ActionKind | None, Query(description="Only actions of this kind.")] = None,
     origin: Annotated[ActionOrigin | None, Query(description="Only actions of the scenario, or outside it.")] = None,
     person: Annotated[UUID | None, Query(description="Only actions that this person has.")] = None,
+    bulk: Annotated[UUID | None, Query(description="Only actions of this act on many customers, by its `bulk_id`.")] = None,
+    task_kind: Annotated[str | None, Query(max_length=40, description="Only tasks of this kind, such as `call` or `declare_to_insurer`.")] = None,
     channel: Annotated[str | None, Query(max_length=40, description="Only actions told, or to be told, through this channel.")] = None,
     from_on: Annotated[Day | None, Query(alias="from", description="First local day.")] = None,
     to_on: Annotated[Day | None, Query(alias="to", description="Last local day.")] = None,
@@ -73,7 +75,7 @@ async def list_actions(  # one query parameter a filter
     """List actions, newest first: the history of everything that was done and is to be done. Nothing in it is ever changed or removed."""
     where = ActionFilter(
         customer_id=customer, ledger_id=ledger, run_id=run, item_id=item, step_code=step, state=state, kind=kind, channel=channel, from_on=from_on,
-        to_on=to_on, person_id=person, origin=origin,
+        to_on=to_on, person_id=person, origin=origin, bulk_id=bulk, task_kind=task_kind,
     )  # fmt: skip
     key = paging.unseal(work.keyring, "actions", cursor, 1)
     rows = await actions.actions_before(work.session, tenant_id=work.tenant_id, where=where, before=UUID(key[0]) if key else None, limit=limit + 1)
@@ -89,7 +91,7 @@ async def get_action(action_id: UUID, work: Annotated[Work, reads()], response: 
 
 @router.get("/actions/{action_id}/items", summary="List the items of an action", responses=problems(404))
 async def list_action_items(action_id: UUID, work: Annotated[Work, reads()]) -> list[ActionItem]:
-    """Return the items that an action is about, with what was open of each then and what is open now."""
+    """Return the items that an action is or was about, each once, with what was open of it then and what is open now."""
     return [ActionItem.of(row) for row in await actions.items_of(work.session, tenant_id=work.tenant_id, action_id=ActionId(action_id))]
 
 
@@ -115,9 +117,11 @@ async def replace_action(action_id: UUID, body: ActionReplace, work: Annotated[W
     new = await patterns.new_action(work.session, tenant_id=work.tenant_id, source=body.source(), given=body.terms(), content=body.stated_content())
     if new.sends:
         work.require("send")
+    if new.beyond_budget:
+        work.require("budget:override")
     made = await replacing.replace_action(
         work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, action_id=ActionId(action_id), new=new,
-        completes_steps=body.completes_steps, reason=body.reason, outbound=_outbound(work),
+        succession=body.succession(), reason=body.reason, outbound=_outbound(work),
     )  # fmt: skip
     return await _whole(work, made["action_id"])
 
@@ -189,7 +193,7 @@ async def reschedule_action(action_id: UUID, body: Reschedule, work: Annotated[W
 
 @router.post("/actions/{action_id}/complete", summary="Say that a task is done", responses=problems(404, 409))
 async def complete_action(action_id: UUID, body: Completion, work: Annotated[Work, writes("collection:write")]) -> ActionWithParts:
-    """State that a waiting task is done, on the day given: its items reach their steps on that day. A notice that could not be mailed is completed so once the customer was told by other means."""
+    """State that a waiting task is done, on the day given: its items reach their steps on that day. A notice that could not be mailed is completed so once the customer was told by other means. The task of an operation takes the facts of that, as `operations/{operation_no}/done` does."""
     await actions.complete_action(
         work.session,
         work.clock,
@@ -199,6 +203,7 @@ async def complete_action(action_id: UUID, body: Completion, work: Annotated[Wor
         completed_on=body.completed_on,
         note=body.note,
         outbound=_outbound(work),
+        facts=None if body.facts is None else body.facts.recorded(),
     )
     return await _whole(work, action_id)
 
@@ -235,16 +240,11 @@ async def finish_operation(
     body: OperationDone,
     work: Annotated[Work, writes("collection:write")],
 ) -> list[OperationOut]:
-    """State that an operation which was left to people, such as a declaration to an insurer, is carried out; returns all operations of the action."""
-    rows = await actions.finish_operation(
-        work.session,
-        work.clock,
-        tenant_id=work.tenant_id,
-        actor=work.actor,
-        action_id=ActionId(action_id),
-        operation_no=operation_no,
-        note=body.note,
-    )
+    """Record that an operation which was left to people, such as a declaration to an insurer, is carried out, and what was done. Its task is done with it, and a notice that waited for it goes by itself. Returns all operations of the action."""
+    rows = await operation_tasks.record(
+        work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, action_id=ActionId(action_id), operation_no=operation_no,
+        recorded=body.recorded(), outbound=_outbound(work),
+    )  # fmt: skip
     return [OperationOut.of(row) for row in rows]
 
 

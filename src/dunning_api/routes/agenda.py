@@ -45,6 +45,9 @@ async def get_work_agenda(
     bucket: Annotated[
         Literal["due", "overdue", "coming", "to_approve", "to_do"] | None, Query(description="Only this bucket; the counts are of all of them.")
     ] = None,
+    task_kind: Annotated[
+        str | None, Query(max_length=40, description="Only tasks of this kind, such as `call` or `declare_to_insurer`; the counts are of these then.")
+    ] = None,
     limit: paging.Limit = 100,
     cursor: paging.Cursor = None,
 ) -> AgendaPage:
@@ -53,6 +56,7 @@ async def get_work_agenda(
     found = await worklist.agenda(
         work.session, work.clock, tenant_id=work.tenant_id, whose=whose(work, person, team, ledger, everybody=everybody), bucket=bucket,
         after=(dt.date.fromisoformat(key[0]), UUID(key[1])) if key else None, limit=limit + 1,
+        task_kind=task_kind,
     )  # fmt: skip
     last = found.rows[limit - 1] if len(found.rows) > limit else None
     more = None if last is None else paging.seal(work.keyring, "agenda", last["scheduled_on"], last["action_id"])

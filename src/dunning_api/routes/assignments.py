@@ -7,7 +7,7 @@ from uuid import UUID
 
 from fastapi import Query, Response
 
-from dunning.collection import assignments, sharing
+from dunning.collection import assignments, rulebook, sharing
 from dunning.collection.assignment_store import Assignment
 from dunning.kit.ids import CustomerId, LedgerId, PersonId, RuleId
 from dunning.tenancy import people
@@ -27,6 +27,8 @@ from dunning_api.schemas.assignments import (
     RuleOut,
     RuleUpdate,
     UnassignedOut,
+    key_of,
+    reached_of,
 )
 from dunning_api.schemas.base import Page
 
@@ -37,7 +39,7 @@ router = Router(tags=["assignments"])
 async def create_rule(ledger_id: UUID, body: RuleCreate, work: Annotated[Work, writes("people:write")], response: Response) -> RuleOut:
     """Create a rule. It serves customers as they are imported, and those there are when it is applied."""
     work.require_whole_sight()
-    rule = await sharing.create_rule(work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, ledger_id=LedgerId(ledger_id), values=body.values())
+    rule = await rulebook.create_rule(work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, ledger_id=LedgerId(ledger_id), values=body.values())
     tag(response, rule.version)
     return RuleOut.of(rule)
 
@@ -46,7 +48,7 @@ async def create_rule(ledger_id: UUID, body: RuleCreate, work: Annotated[Work, w
 async def list_rules(ledger_id: UUID, work: Annotated[Work, reads()], limit: paging.Limit = 100, cursor: paging.Cursor = None) -> Page[RuleOut]:
     """List the rules of a ledger, oldest first; `rank` says in which order they are asked. Whoever sees only some customers sees none."""
     key = paging.unseal(work.keyring, "assignment_rules", cursor, 1)
-    found = await sharing.rules_after(
+    found = await rulebook.rules_after(
         work.session, tenant_id=work.tenant_id, ledger_id=LedgerId(ledger_id), after=UUID(key[0]) if key else None, limit=limit + 1
     )
     more = paging.seal(work.keyring, "assignment_rules", found[limit - 1].rule_id) if len(found) > limit else None
@@ -56,7 +58,7 @@ async def list_rules(ledger_id: UUID, work: Annotated[Work, reads()], limit: pag
 @router.get("/assignment-rules/{rule_id}", summary="Get an assignment rule", responses=problems(404))
 async def get_rule(rule_id: UUID, work: Annotated[Work, reads()], response: Response) -> RuleOut:
     """Return a rule with its conditions. The `ETag` is its version."""
-    rule = await sharing.rule_of(work.session, tenant_id=work.tenant_id, rule_id=RuleId(rule_id))
+    rule = await rulebook.rule_of(work.session, tenant_id=work.tenant_id, rule_id=RuleId(rule_id))
     tag(response, rule.version)
     return RuleOut.of(rule)
 
@@ -65,7 +67,7 @@ async def get_rule(rule_id: UUID, work: Annotated[Work, reads()], response: Resp
 async def update_rule(rule_id: UUID, body: RuleUpdate, work: Annotated[Work, writes("people:write")], response: Response, if_match: IfMatch = None) -> RuleOut:
     """Change what is given; `active: false` ends a rule. Customers whom it gave to somebody stay there."""
     work.require_whole_sight()
-    rule = await sharing.update_rule(
+    rule = await rulebook.update_rule(
         work.session,
         work.clock,
         tenant_id=work.tenant_id,
@@ -80,21 +82,15 @@ async def update_rule(rule_id: UUID, body: RuleUpdate, work: Annotated[Work, wri
 
 @router.post("/ledgers/{ledger_id}/assignments/apply", summary="Apply the assignment rules", responses=problems(404, 409))
 async def apply_rules(ledger_id: UUID, body: AssignmentsApply, work: Annotated[Work, writes("people:write")]) -> AppliedOut:
-    """Give customers whom nobody looks after to somebody, by the ledger's rules; those who have somebody are left alone. `dry_run` answers what would happen."""
+    """Give customers to somebody by the ledger's rules: those whom nobody looks after, or, with `reassign`, also those whom the rules put elsewhere. `dry_run` lists who would move, from whom to whom and by which rule."""
     work.require_whole_sight()
-    key = paging.unseal(work.keyring, f"apply_{body.role}", body.cursor, 1)
-    applied, place = await sharing.apply_when_asked(
-        work.session,
-        work.clock,
-        tenant_id=work.tenant_id,
-        actor=work.actor,
-        ledger_id=LedgerId(ledger_id),
-        role=body.role,
-        after=UUID(key[0]) if key else None,
-        dry_run=body.dry_run,
-    )
-    more = paging.seal(work.keyring, f"apply_{body.role}", place) if place is not None else None
-    return AppliedOut.of(applied, dry_run=body.dry_run, next_cursor=more)
+    key = paging.unseal(work.keyring, body.list_name, body.cursor, 3)
+    answer = await sharing.apply_when_asked(
+        work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, ledger_id=LedgerId(ledger_id), asked=body.asked(),
+        reached=None if key is None else reached_of(key),
+    )  # fmt: skip
+    more = None if answer.reached is None else paging.seal(work.keyring, body.list_name, *key_of(answer.reached))
+    return AppliedOut.of(body, answer, next_cursor=more)
 
 
 @router.get("/ledgers/{ledger_id}/unassigned", summary="Customers whom nobody looks after", responses=problems(404))
@@ -105,13 +101,14 @@ async def list_unassigned(
     limit: paging.Limit = 100,
     cursor: paging.Cursor = None,
 ) -> Page[UnassignedOut]:
-    """List customers of a ledger for whom nobody leads in a role, oldest first."""
+    """List customers of a ledger for whom nobody leads in a role, oldest first, each with why. Event `customers.unassigned` tells that there are some."""
     key = paging.unseal(work.keyring, "unassigned", cursor, 1)
     found = await sharing.unassigned_after(
         work.session, tenant_id=work.tenant_id, ledger_id=LedgerId(ledger_id), role=role, after=UUID(key[0]) if key else None, limit=limit + 1
     )
-    more = paging.seal(work.keyring, "unassigned", found[limit - 1]["customer_id"]) if len(found) > limit else None
-    return Page(data=[UnassignedOut.of(row) for row in found[:limit]], next_cursor=more)
+    more = paging.seal(work.keyring, "unassigned", found[limit - 1][0]["customer_id"]) if len(found) > limit else None
+    whole = work.sight is None
+    return Page(data=[UnassignedOut.of(row, because if whole else None) for row, because in found[:limit]], next_cursor=more)
 
 
 @router.get("/customers/{customer_id}/collectors", summary="Who looks after a customer", responses=problems(404))
@@ -127,7 +124,7 @@ async def get_collectors(
 
 @router.put("/customers/{customer_id}/collectors", summary="State who collects from a customer", responses=problems(404, 409))
 async def put_collectors(customer_id: UUID, body: CollectorsPut, work: Annotated[Work, writes("people:write")]) -> CollectorsOut:
-    """State the lead collector and further ones. Open actions of whoever no longer collects go to the lead; history keeps the old name. The same again changes nothing."""
+    """State the lead collector and further ones. Open actions and disputes of whoever no longer collects go to the lead; history keeps the old name. The same again changes nothing."""
     found = await assignments.set_collectors(
         work.session,
         work.clock,

@@ -37,15 +37,15 @@ async def get_call_list(
     limit: paging.Limit = 100,
     cursor: paging.Cursor = None,
 ) -> CallListPage:
-    """List customers whose call waits, the most urgent first, with phone numbers, amounts and last contact. The priority is a sum of named parts; each is shown."""
-    key = paging.unseal(work.keyring, "call_list", cursor, 2)
+    """List customers whose call waits, the most urgent first, with phone numbers, amounts and last contact. The priority is a sum of named parts; each is shown. Those whom the contact budget keeps from being called yet stand last, with the day from which they may."""
+    key = paging.unseal(work.keyring, "call_list", cursor, 3)
     found = await call_lists.call_list(
         work.session, work.clock, tenant_id=work.tenant_id, on=date, whose=whose(work, person, team, ledger, everybody=everybody),
-        after=(int(key[0]), UUID(key[1])) if key else None, limit=limit + 1,
+        after=(key[0] == "True", int(key[1]), UUID(key[2])) if key else None, limit=limit + 1,
     )  # fmt: skip
     last = found.rows[limit - 1].ranked if len(found.rows) > limit else None
-    more = None if last is None else paging.seal(work.keyring, "call_list", last.score, last.customer_id)
-    return CallListPage(on=date, customers=found.customers, data=[CallListRow.of(row) for row in found.rows[:limit]], next_cursor=more)
+    more = None if last is None else paging.seal(work.keyring, "call_list", last.not_before is not None, last.score, last.customer_id)
+    return CallListPage(on=date, customers=found.customers, not_yet=found.not_yet, data=[CallListRow.of(row) for row in found.rows[:limit]], next_cursor=more)
 
 
 @router.get("/call-lists/{date}/export.csv", response_class=StreamingResponse, summary="A call list as CSV", responses={**problems(404), **_CSV})
@@ -74,7 +74,9 @@ async def _export(work: Work, date: Day, chosen: Whose) -> AsyncIterator[bytes]:
 
 @router.post("/call-tasks", summary="Put customers on the phone list", responses=problems(404))
 async def create_call_tasks(body: CallTasksCreate, work: Annotated[Work, writes("collection:write")]) -> CallTasksOut:
-    """Make a call task for each of some customers, or for those of chosen activities, and say what became of each. Whose call waits already keeps that one."""
+    """Make a call task for each of some customers, or for those of chosen activities, and say what became of each. Whose call waits already keeps that one; whose contact budget is spent on the day is refused."""
+    if body.override_contact_budget:
+        work.require("budget:override")
     results = await call_tasks.create_call_tasks(work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, calls=body.calls())
     return CallTasksOut.of(results, dry_run=body.dry_run)
 

@@ -30,6 +30,8 @@ async def create_action(customer_id: UUID, body: ActionCreate, work: Annotated[W
     )
     if new.sends:
         work.require("send")
+    if new.beyond_budget:
+        work.require("budget:override")
     made = await specific.create_for_customer(
         work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, customer_id=CustomerId(customer_id), item_ids=body.item_ids, new=new,
         outbound=Outbound.of(work.settings, work.keyring),

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from fastapi import Path, Query, Response
 
-from dunning.collection import sharing
+from dunning.collection import customer_record, sharing
 from dunning.kit.ids import CustomerId, LedgerId
 from dunning.ledger import customers, ledgers, positions
 from dunning.ledger.outcomes import answered
@@ -17,6 +17,7 @@ from dunning_api.deps import Work, reads, writes
 from dunning_api.idempotency import Router
 from dunning_api.problems import problems
 from dunning_api.schemas.base import Day, Page
+from dunning_api.schemas.customer_record import Expand, FullCustomerRecord
 from dunning_api.schemas.customers import CustomerOut, CustomerPut, CustomerRecord, GroupOut, GroupPut, PositionOut
 
 router = Router(tags=["customers"])
@@ -29,7 +30,7 @@ async def put_customer(
     ledger_id: UUID,
     external_id: Annotated[ExternalId, Path(examples=["C-1001"])],
     body: CustomerPut,
-    work: Annotated[Work, writes("ledger:write")],
+    work: Annotated[Work, writes("ledger:write", planned_once=True)],
     response: Response,
 ) -> CustomerRecord:
     """State all that is known about a customer under your own id: 201 when it is new, 200 when it was known. The same again changes nothing."""
@@ -40,7 +41,8 @@ async def put_customer(
     if outcome.outcome == "created" and outcome.object_id is not None:
         made = [CustomerId(outcome.object_id)]
         await sharing.apply_to_new(work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, ledger=ledger, customer_ids=made)
-    return await _record(work, CustomerId(outcome.object_id or ledger_id))
+    customer, contacts = await customers.record_of(work.session, tenant_id=work.tenant_id, customer_id=CustomerId(outcome.object_id or ledger_id))
+    return CustomerRecord.with_contacts(customer, contacts)
 
 
 @router.get("/ledgers/{ledger_id}/customers", summary="List customers", responses=problems(404))
@@ -74,14 +76,12 @@ async def list_customers(
 
 
 @router.get("/customers/{customer_id}", summary="Get a customer", responses=problems(404))
-async def get_customer(customer_id: UUID, work: Annotated[Work, reads()]) -> CustomerRecord:
-    """Return a customer with its contacts."""
-    return await _record(work, CustomerId(customer_id))
-
-
-async def _record(work: Work, customer_id: CustomerId) -> CustomerRecord:
-    customer, contacts = await customers.record_of(work.session, tenant_id=work.tenant_id, customer_id=customer_id)
-    return CustomerRecord.with_contacts(customer, contacts)
+async def get_customer(customer_id: UUID, work: Annotated[Work, reads()], expand: Expand = None) -> FullCustomerRecord:
+    """Return a customer with its contacts; with `expand` also its terms, credit insurance, collectors, position, and what is under way and comes next."""
+    known = await customer_record.record_of(
+        work.session, work.clock, tenant_id=work.tenant_id, customer_id=CustomerId(customer_id), parts=expand or ()
+    )
+    return FullCustomerRecord.told(known)
 
 
 @router.get("/customers/{customer_id}/position", summary="What a customer owes", responses=problems(404))

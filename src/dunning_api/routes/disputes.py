@@ -42,12 +42,17 @@ async def list_disputes(
     owner_id: Annotated[UUID | None, Query(description="Only disputes that this person sees to.")] = None,
     state: Annotated[Literal["open", "resolved"] | None, Query(description="Only disputes in this state.")] = None,
     reason: Annotated[str | None, Query(max_length=60, description="Only disputes with this reason.")] = None,
+    needs_attention: Annotated[
+        bool | None, Query(description="Only open disputes that need somebody: overdue, or followed up by nobody; false: only the others.")
+    ] = None,
     limit: paging.Limit = 100,
     cursor: paging.Cursor = None,
 ) -> Page[DisputeOut]:
     """List disputes with their items, oldest first."""
     key = paging.unseal(work.keyring, "disputes", cursor, 1)
-    where = DisputeFilter(ledger_id=ledger_id, customer_id=customer_id, item_id=item_id, owner_id=owner_id, state=state, reason=reason)
+    where = DisputeFilter(
+        ledger_id=ledger_id, customer_id=customer_id, item_id=item_id, owner_id=owner_id, state=state, reason=reason, needs_attention=needs_attention
+    )
     found = await disputes.disputes_after(work.session, tenant_id=work.tenant_id, where=where, after=UUID(key[0]) if key else None, limit=limit + 1)
     more = paging.seal(work.keyring, "disputes", found[limit - 1]["dispute_id"]) if len(found) > limit else None
     return Page(data=[DisputeOut.of(row) for row in found[:limit]], next_cursor=more)
@@ -76,10 +81,10 @@ async def get_dispute(dispute_id: UUID, work: Annotated[Work, reads()], response
 async def update_dispute(
     dispute_id: UUID, body: DisputeUpdate, work: Annotated[Work, writes("collection:write")], response: Response, if_match: IfMatch = None
 ) -> DisputeOut:
-    """Change reason, text, owner or deadline; the task that follows it up goes with it."""
+    """Change reason, text, owner or deadline; the task that follows it up goes with it. Where it was cancelled, an owner or a deadline makes a new one."""
     row = await disputes.change_dispute(
         work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, dispute_id=DisputeId(dispute_id),
-        expected_version=expected_revision(if_match), **body.fields(),
+        expected_version=expected_revision(if_match), outbound=Outbound.of(work.settings, work.keyring), **body.fields(),
     )  # fmt: skip
     tag(response, row["version"])
     return DisputeOut.of(row)
@@ -87,10 +92,13 @@ async def update_dispute(
 
 @router.post("/disputes/{dispute_id}/resolve", summary="Resolve a dispute", responses=problems(404, 409))
 async def resolve_dispute(dispute_id: UUID, body: DisputeResolve, work: Annotated[Work, writes("collection:write")], response: Response) -> DisputeOut:
-    """State how a dispute ended: its items have the status `dispute_resolved`, may be reminded of again, and its follow-up is done."""
+    """State how a dispute ended, and what comes next: its items have the status `dispute_resolved` and its follow-up is done.
+
+    Rejected or withdrawn, they are reminded of again at once. Accepted, they are held until the credit note has arrived, at most for the days given or 30.
+    """
     row = await disputes.resolve_dispute(
         work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, dispute_id=DisputeId(dispute_id), resolution=body.resolution, text=body.text,
-        outbound=Outbound.of(work.settings, work.keyring),
+        following=body.following(), outbound=Outbound.of(work.settings, work.keyring),
     )  # fmt: skip
     tag(response, row["version"])
     return DisputeOut.of(row)

@@ -25,7 +25,7 @@ from dunning_api.deps import Work, reads, writes
 from dunning_api.idempotency import Router
 from dunning_api.problems import problems
 from dunning_api.schemas.base import Currency, Day, Page
-from dunning_api.schemas.explorer import CustomersBulk, CustomersBulkOut, ExplorerRow
+from dunning_api.schemas.explorer import CustomersBulk, CustomersBulkOut, CustomersBulkProgress, ExplorerRow
 
 router = Router(tags=["customers"])
 
@@ -39,12 +39,12 @@ def searched(  # one query parameter a condition
     overdue_days_gte: Annotated[int | None, Query(ge=0, le=36_500, description="Something open fell due at least so many days ago.")] = None,
     overdue_amount_gte: Annotated[Amount | None, Query(description="Overdue in `currency` at least this much, as decimal text.", examples=["100.00"])] = None,
     currency: Annotated[Currency | None, Query(description="Of `overdue_amount_gte`, and of the order by it.")] = None,
-    without_action_since: Annotated[Day | None, Query(description="Nothing was done since this day: no activity, no action carried out.")] = None,
+    without_action_since: Annotated[Day | None, Query(description="There was no action with the customer on this day or after it: no message accepted, no task completed, nothing that somebody recorded.")] = None,
     action_type: Annotated[
         str | None,
         Query(max_length=60, description="With `without_action_since`: only what is of this type, a kind such as call, email, letter, or a step's code."),
     ] = None,
-    step: Annotated[str | None, Query(max_length=100, description="Something open has reached this step last.")] = None,
+    step: Annotated[str | None, Query(max_length=100, description="The customer stands at this step: the highest that its open debts have completed.")] = None,
     status: Annotated[str | None, Query(max_length=60, description="Something open has this status; `ongoing` is none.")] = None,
     collector: Annotated[UUID | None, Query(description="Customers that this person collects from.")] = None,
     team: Annotated[UUID | None, Query(description="Customers that this team collects from.")] = None,
@@ -116,12 +116,21 @@ async def _export(work: Work, search: Search) -> AsyncIterator[bytes]:
 
 @router.post("/customers/bulk", summary="Act on many customers", responses=problems(404, 409))
 async def act_on_customers(body: CustomersBulk, work: Annotated[Work, writes("collection:write", idempotent=True)]) -> CustomersBulkOut:
-    """Send from a template, make an action, hold, assign or put on the phone list, for customers named or found by a filter. Begin with `dry_run`. What sends needs `send`, what assigns `people:write`."""
+    """Send from a template, make an action, hold, assign or put on the phone list, for customers named or found by a filter, up to 5,000 at once. Begin with `dry_run`. What sends needs `send`, what assigns `people:write`. One customer for whom it cannot be done stops no other: its row says why."""
     if body.sends:
         work.require("send")
     if body.act == "assign":
         work.require("people:write")
+    key = paging.unseal(work.keyring, "customers_bulk", body.cursor, 2)
     done = await customer_bulk.act_on_customers(
-        work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, bulk=body.bulk(), outbound=Outbound.of(work.settings, work.keyring)
-    )
-    return CustomersBulkOut.of(body, done)
+        work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, bulk=body.bulk(None if key is None else (key[0], UUID(key[1]))),
+        outbound=Outbound.of(work.settings, work.keyring),
+    )  # fmt: skip
+    more = None if done.next_place is None else paging.seal(work.keyring, "customers_bulk", *done.next_place)
+    return CustomersBulkOut.of(body, done, more)
+
+
+@router.get("/customers/bulk/{bulk_id}", summary="How far an act on many customers is", responses=problems(404))
+async def get_bulk_progress(bulk_id: UUID, work: Annotated[Work, reads()]) -> CustomersBulkProgress:
+    """Tell how far the actions of a `send_template` or `create_action` are: sent, still under way, stopped and why. List them with `GET /v1/actions?bulk=`."""
+    return CustomersBulkProgress.of(bulk_id, await customer_bulk.progress_of(work.session, tenant_id=work.tenant_id, bulk_id=bulk_id))

@@ -9,6 +9,8 @@ from uuid import UUID
 from fastapi import Path, Query, Response
 from fastapi.responses import StreamingResponse
 
+from dunning.collection import filing
+from dunning.collection.despatch import Outbound
 from dunning.kit.ids import ItemId
 from dunning.ledger import folders
 from dunning_api import paging
@@ -103,8 +105,9 @@ async def _export(work: Work, code: str, state: str) -> AsyncIterator[bytes]:
 
 @router.post("/folders/{code}/items", summary="Move items to a folder", responses=problems(404, 409))
 async def move_to_folder(code: FolderCode, body: FolderMove, work: Annotated[Work, writes("collection:write")]) -> FolderMoved:
-    """File items of one or more customers in a folder: they get the first of its statuses, and the reason as a comment."""
-    status_code, ids = await folders.move_items(
-        work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, code=code, item_ids=[ItemId(one) for one in body.item_ids], reason=body.reason
-    )
+    """File items of one or more customers in a folder: they get the first of its statuses, and the reason as a comment. Where that status stops reminding, they leave the actions that wait with them."""
+    status_code, ids = await filing.move_items(
+        work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, code=code, item_ids=[ItemId(one) for one in body.item_ids],
+        reason=body.reason, outbound=Outbound.of(work.settings, work.keyring),
+    )  # fmt: skip
     return FolderMoved(folder_code=code, status_code=status_code, items=len(ids))

@@ -10,7 +10,7 @@ from dunning_api.idempotency import Router
 from dunning_api.problems import problems
 from dunning_api.schemas.health import InvariantsOut
 
-router = Router(tags=["operation"])
+router = Router(tags=["health"])
 
 
 @router.get("/health/invariants", summary="Is the data sound", responses=problems())

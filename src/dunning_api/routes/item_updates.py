@@ -28,6 +28,8 @@ async def update_items(customer_id: UUID, body: ItemUpdateCreate, work: Annotate
         )
     if body.notify != "none" or (action is not None and action.sends):
         work.require("send")
+    if action is not None and action.beyond_budget:
+        work.require("budget:override")
     update = ItemUpdate(
         item_ids=body.item_ids, status_code=body.status_code, comment=body.comment, notify=body.notify, message=body.mail(),
         follow_scenario=body.next == "follow_scenario", action=action,

@@ -27,9 +27,8 @@ async def get_agenda(
     work: Annotated[Work, reads()],
     days: Annotated[int, Query(ge=0, le=366, description="How far to look ahead.")] = 90,
 ) -> AgendaOut:
-    """Return the customer's future actions, planned by the same rule as the nightly run, if nothing else happens. Items of waiting actions are not in it."""
-    seen = await outlook.outlook_of(work.session, work.clock, tenant_id=work.tenant_id, customer_id=CustomerId(customer_id))
-    return AgendaOut.of(seen, outlook.step_of_customer(seen), outlook.agenda_of(seen, days=days))
+    """Return the customer's live actions, with the ids and states that they have in `/agenda` and `/actions`, and then its future ones, planned by the same rule as the nightly run for the items that are free, if nothing else happens."""
+    return AgendaOut.of(await outlook.agenda_of(work.session, work.clock, tenant_id=work.tenant_id, customer_id=CustomerId(customer_id), days=days))
 
 
 @router.get("/items/{item_id}/explain", summary="Why an item is reminded, or not", responses=problems(404, 409))

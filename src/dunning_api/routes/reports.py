@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import datetime as dt
-import io
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -14,11 +11,10 @@ from fastapi import Query
 from fastapi.responses import StreamingResponse
 
 from dunning.collection.activity_store import ActivityFilter
-from dunning.kit.clock import local_date
 from dunning.kit.database import ReadSession
-from dunning.kit.spreadsheet import safe_cell
 from dunning.reports import control
 from dunning_api import paging
+from dunning_api.csv_files import CSV, csv_file
 from dunning_api.deps import Work, reads
 from dunning_api.idempotency import Router
 from dunning_api.problems import problems
@@ -29,9 +25,7 @@ from dunning_api.schemas.reports import ApprovalRow, CollectorRow, ControlRow, R
 
 router = Router(tags=["reports"])
 
-_CSV: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "The whole report."}}
 _EXPORT_PAGE = 500
-_CONTROL_DAYS = 365
 Ledger = Annotated[UUID | None, Query(description="Only of this ledger.")]
 From = Annotated[Day, Query(alias="from", description="First day of the period.", examples=["2026-03-01"])]
 To = Annotated[Day, Query(alias="to", description="Last day of the period.", examples=["2026-03-31"])]
@@ -56,7 +50,7 @@ async def report_action_control(
     return Page(data=rows[:limit], next_cursor=_page(work, "action_control", rows, limit, _by_due))
 
 
-@router.get("/reports/action-control.csv", response_class=StreamingResponse, summary="Action control as CSV", responses={**problems(404), **_CSV})
+@router.get("/reports/action-control.csv", response_class=StreamingResponse, summary="Action control as CSV", responses={**problems(404), **CSV})
 async def export_action_control(search: Searched, work: Annotated[Work, reads()], since: Since = None) -> StreamingResponse:
     """Return the action control as a file that is safe to open in a spreadsheet program."""
     await _controlled(work, work.session, search, since, None, 1)
@@ -64,9 +58,8 @@ async def export_action_control(search: Searched, work: Annotated[Work, reads()]
 
 
 async def _controlled(work: Work, session: ReadSession, search: Searched, since: dt.date | None, key: list[str] | None, limit: int) -> list[ControlRow]:
-    begins = since or local_date(work.clock.now(), "UTC") - dt.timedelta(days=_CONTROL_DAYS)
     found = await control.action_control(
-        session, work.clock, tenant_id=work.tenant_id, search=replace(search, sort="oldest_due"), since=begins, after=read_key("oldest_due", key), limit=limit
+        session, work.clock, tenant_id=work.tenant_id, search=search, since=since, after=read_key("oldest_due", key), limit=limit
     )
     return [ControlRow.controlled(one) for one in found]
 
@@ -81,7 +74,7 @@ async def report_customers_without_action(
 
 
 @router.get(
-    "/reports/customers-without-action.csv", response_class=StreamingResponse, summary="Customers without action as CSV", responses={**problems(404), **_CSV}
+    "/reports/customers-without-action.csv", response_class=StreamingResponse, summary="Customers without action as CSV", responses={**problems(404), **CSV}
 )
 async def export_customers_without_action(search: Searched, work: Annotated[Work, reads()]) -> StreamingResponse:
     """Return customers without action as a file that is safe to open in a spreadsheet program."""
@@ -90,14 +83,8 @@ async def export_customers_without_action(search: Searched, work: Annotated[Work
 
 
 async def _neglected(work: Work, session: ReadSession, search: Searched, key: list[str] | None, limit: int) -> list[ExplorerRow]:
-    where = search.where
-    if where.without_action_since is None:
-        where = replace(where, without_action_since=local_date(work.clock.now(), "UTC") - dt.timedelta(days=30))
-    found = await control.action_control(
-        session, work.clock, tenant_id=work.tenant_id, search=replace(search, where=where, sort="oldest_due"), since=dt.date.max,
-        after=read_key("oldest_due", key), limit=limit,
-    )  # fmt: skip
-    return [ExplorerRow.of(one.row) for one in found]
+    found = await control.without_action(session, work.clock, tenant_id=work.tenant_id, search=search, after=read_key("oldest_due", key), limit=limit)
+    return [ExplorerRow.of(row) for row in found]
 
 
 def _registered_key(row: RegisterRow) -> tuple[Any, ...]:
@@ -115,7 +102,7 @@ async def report_activity_register(
     return Page(data=rows[:limit], next_cursor=_page(work, "activity_register", rows, limit, _registered_key))
 
 
-@router.get("/reports/activity-register.csv", response_class=StreamingResponse, summary="Register of activities as CSV", responses={**problems(404), **_CSV})
+@router.get("/reports/activity-register.csv", response_class=StreamingResponse, summary="Register of activities as CSV", responses={**problems(404), **CSV})
 async def export_activity_register(work: Annotated[Work, reads()], begins: From, ends: To, ledger: Ledger = None, kind: Kind = None) -> StreamingResponse:
     """Return the register as a file that is safe to open in a spreadsheet program."""
     where = ActivityFilter(ledger_id=ledger, kind=kind, since=begins, until=ends)
@@ -142,7 +129,7 @@ async def report_collector_activity(
     return Page(data=rows[:limit], next_cursor=_page(work, "collector_activity", rows, limit, _person_key))
 
 
-@router.get("/reports/collector-activity.csv", response_class=StreamingResponse, summary="Activity by collector as CSV", responses={**problems(404), **_CSV})
+@router.get("/reports/collector-activity.csv", response_class=StreamingResponse, summary="Activity by collector as CSV", responses={**problems(404), **CSV})
 async def export_collector_activity(work: Annotated[Work, reads()], begins: From, ends: To, ledger: Ledger = None) -> StreamingResponse:
     """Return the activity by collector as a file that is safe to open in a spreadsheet program."""
     await _collectors(work, work.session, begins, ends, ledger, None, 1)
@@ -173,7 +160,7 @@ async def report_approval_queue(
     return Page(data=rows[:limit], next_cursor=_page(work, "approval_queue", rows, limit, _approval_key))
 
 
-@router.get("/reports/approval-queue.csv", response_class=StreamingResponse, summary="The approval queue as CSV", responses={**problems(404), **_CSV})
+@router.get("/reports/approval-queue.csv", response_class=StreamingResponse, summary="The approval queue as CSV", responses={**problems(404), **CSV})
 async def export_approval_queue(work: Annotated[Work, reads()], ledger: Ledger = None) -> StreamingResponse:
     """Return the approval queue as a file that is safe to open in a spreadsheet program."""
     await _approvals(work, work.session, ledger, None, 1)
@@ -192,33 +179,10 @@ def _file(
     page: Callable[[ReadSession, list[str] | None], Awaitable[Sequence[Any]]],
     key: Callable[[Any], tuple[Any, ...]],
 ) -> StreamingResponse:
-    """Answer with all pages of a report as one file; what is made of several values stands in its cell as text."""
+    """Answer with all pages of a report as one file; the last page is one that is not full."""
 
-    async def lines() -> AsyncIterator[bytes]:
-        yield _lines([list(shape.model_fields)])
-        # The route's own transaction ends before the body is sent, so the stream opens one of its own.
-        async with work.reading_again() as session:
-            place: list[str] | None = None
-            while rows := await page(session, place):
-                yield _lines([[_cell(value) for value in row.model_dump(mode="json").values()] for row in rows])
-                place = [str(part) for part in key(rows[-1])]
-                if len(rows) < _EXPORT_PAGE:
-                    break
+    async def following(session: ReadSession, place: list[str] | None) -> tuple[Sequence[Any], list[str] | None]:
+        rows = await page(session, place)
+        return rows, [str(part) for part in key(rows[-1])] if len(rows) == _EXPORT_PAGE else None
 
-    return StreamingResponse(lines(), media_type="text/csv", headers={"Content-Disposition": f'attachment; filename="{name}.csv"'})
-
-
-def _cell(value: Any) -> str:
-    """Return a value as one cell: amounts with their currency, lists one after the other."""
-    if value is None:
-        return ""
-    if isinstance(value, dict):
-        words = f"{value['amount']} {value['currency']}" if set(value) == {"amount", "currency"} else ", ".join(f"{k}: {_cell(v)}" for k, v in value.items())
-        return safe_cell(words)
-    return safe_cell("; ".join(_cell(one) for one in value) if isinstance(value, list) else str(value))
-
-
-def _lines(rows: Sequence[Sequence[str]]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text).writerows(rows)
-    return text.getvalue().encode()
+    return csv_file(work, name, shape, following)

@@ -12,7 +12,7 @@ from dunning.collection.claims import claim_data, told_by
 from dunning.collection.customer_claim import creditor_of, customer_claim, ledger_of_customer
 from dunning.evidence.links import link_urls
 from dunning.kit.ids import TemplateId
-from dunning.messages import preview, test_messages
+from dunning.messages import preview, template_tests
 from dunning.messages import template_service as templates
 from dunning_api import paging
 from dunning_api.deps import Work, reads, writes
@@ -159,13 +159,13 @@ async def send_test(template_id: UUID, body: TestSendCreate, work: Annotated[Wor
 
     It leaves although sending is switched off; the emergency stop keeps it back (409). The address must lie in the tenant's `internal_domains` (422).
     """
-    ports = test_messages.TestPorts(
+    ports = template_tests.TestPorts(
         customer_claim=customer_claim,
         ledger_of_customer=ledger_of_customer,
         told_by=told_by,
         creditor_of=creditor_of,
     )
-    queued = await test_messages.send_test(
+    queued = await template_tests.send_test(
         work.session,
         work.clock,
         ports,

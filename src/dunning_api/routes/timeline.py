@@ -16,7 +16,7 @@ from dunning_api.deps import Work, reads, writes
 from dunning_api.idempotency import Router
 from dunning_api.problems import problems
 from dunning_api.schemas.base import Page
-from dunning_api.schemas.timeline import AttachmentCreate, AttachmentOut, EntryKind, SubjectKind, TimelineEntry
+from dunning_api.schemas.timeline import AttachmentCreate, AttachmentOut, EntryKind, SubjectKind, TimelineEntry, timeline_page
 
 router = Router(tags=["timeline"])
 
@@ -35,7 +35,7 @@ async def get_timeline(
         work.session, tenant_id=work.tenant_id, customer_id=CustomerId(customer_id), kinds=kind, before=UUID(key[0]) if key else None, limit=limit + 1
     )
     more = paging.seal(work.keyring, "timeline", found.rows[limit - 1]["id"]) if len(found.rows) > limit else None
-    return Page(data=[TimelineEntry.of(row, found.names) for row in found.rows[:limit]], next_cursor=more)
+    return timeline_page(found.rows[:limit], found.names, more)
 
 
 @router.post("/attachments", status_code=201, summary="Register an attachment", responses=problems(404))

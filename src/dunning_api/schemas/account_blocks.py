@@ -33,6 +33,7 @@ class BlockCreate(Input):
     reason: LongText
     item_ids: Annotated[list[UUID] | None, Field(min_length=1, max_length=1000, description="The items that cause it; null: everything overdue.")] = None
     lifts_when_settled: Annotated[bool, Field(description="Whether it ends by itself when these items are settled.")] = True
+    renewable: Annotated[bool, Field(description="Whether it comes back when a payment by which it was lifted is returned.")] = True
 
 
 class BlockLift(Input):
@@ -73,6 +74,8 @@ class BlockOut(Output):
     origin: str
     action_id: UUID | None
     lifts_when_settled: bool
+    renewable: Annotated[bool, Field(description="Whether it comes back when a payment by which it was lifted is returned.")]
+    renews_id: Annotated[UUID | None, Field(description="The block that has come back with this one.")]
     items: list[BlockItemOut]
     placed_on: dt.date
     placed_by: str

@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import ConfigDict, EmailStr, Field, model_validator
 
 from dunning.collection.patterns import Source
+from dunning.collection.replacing import Succession
 from dunning.collection.specific_rules import TITLE_CAP, Content
 from dunning.kit.ids import ActionId, ModelId, ScenarioId
 from dunning.messages.personal import SUBJECT_CAP, TEXT_CAP
@@ -28,6 +29,7 @@ Subject = Annotated[str, Field(min_length=1, max_length=SUBJECT_CAP, description
 OwnText = Annotated[str, Field(min_length=1, max_length=TEXT_CAP, description=f"Your own text, which stands where the template has `personal_text`. {WORDS}")]
 
 
+OVERRIDE = "Whether it may go beyond the ledger's contact budget. Needs the scope `budget:override`."
 ContactIds = Annotated[list[UUID], Field(max_length=50, description="Contacts of the customer, instead of roles.")]
 
 
@@ -113,6 +115,7 @@ class ActionTerms(Input):
     afterwards_step_code: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     counts_as_step: Annotated[str, Field(min_length=1, max_length=100, description="A step that its items complete with it; missing: none.")] | None = None
     person_id: UUID | None = Field(None, description="Who does it; missing: the customer's lead collector.")
+    override_contact_budget: bool = Field(default=False, description=OVERRIDE)
 
     def source(self) -> Source | None:
         """Return what it is copied from."""
@@ -120,7 +123,8 @@ class ActionTerms(Input):
 
     def terms(self) -> dict[str, Any]:
         """Return what was given of title, mode, day and what follows."""
-        return {name: value for name, value in self.given().items() if value is not None and name in _TERMS}
+        given = {name: value for name, value in self.given().items() if value is not None and name in _TERMS}
+        return given | {"beyond_budget": True} if self.override_contact_budget else given
 
     def stated_content(self) -> dict[str, Any]:
         """Return what was given of the content."""
@@ -159,12 +163,33 @@ class ActionReplace(ActionTerms):
         json_schema_extra={"examples": [{"title": "Write instead of calling", "mode": "approve", "content": {"kind": "notice"}, "reason": "Nobody answers."}]}
     )
 
-    completes_steps: bool = Field(default=True, description="Whether it completes the steps that the replaced one would have completed.")
+    completes_steps: bool = Field(
+        default=True, description="Whether it completes the steps that the replaced one would have completed; where `counts_as_step` names one, it is that step."
+    )
+    carries_out_operations: bool | None = Field(
+        None,
+        description="Whether it also carries out, each once, the operations of the steps that it completes (account block, call task, notice to the insurer), "
+        "as far as the replaced one has not: those of `executed` when it is carried out, those of `completed` when it is completed. Missing: where it "
+        "completes steps. Without a step to complete there are none.",
+    )
     reason: LongText
+
+    @model_validator(mode="after")
+    def _of_steps(self) -> Self:
+        if self.carries_out_operations and not self.completes_steps and self.counts_as_step is None:
+            msg = "carries_out_operations needs a step that is completed: leave it out, set completes_steps, or name the step in counts_as_step"
+            raise ValueError(msg)
+        return self
+
+    def succession(self) -> Succession:
+        """Return what it takes over from the replaced one."""
+        return Succession(
+            completes_steps=self.completes_steps, counts_as_step=self.counts_as_step, carries_out_operations=self.carries_out_operations is not False
+        )
 
 
 class ActionUpdate(Input):
-    """Changes of one action that was not carried out yet; what is left out stays, null takes away."""
+    """Changes of one action that was not carried out yet; what is left out stays, null takes away: an action of a scenario goes back to what its step says."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"title": "Call again on Monday"}]})
 

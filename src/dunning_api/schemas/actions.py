@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import asyncpg
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from dunning.collection.action_models import ActionModel
 from dunning.collection.customer_messages import MessagePreview
 from dunning.collection.item_updates import Updated
-from dunning_api.schemas.base import Input, LongText, MoneyOut, Output
+from dunning.collection.operation_tasks import Recorded
+from dunning_api.schemas.base import Input, LongText, MoneyIn, MoneyOut, Output
+from dunning_api.schemas.outlook import PassedStep
+from dunning_api.schemas.totals import Totals, TotalsAsOf, amounts, told_totals
 
 ActionState = Literal["awaiting_approval", "scheduled", "executed", "waiting", "completed", "cancelled", "rejected", "superseded"]
 ActionKind = Literal["notice", "task", "operations"]
@@ -23,6 +28,7 @@ class ActionOut(Output):
     """One planned or executed occurrence for a customer and its items. `reason` says why it stands as it does, where that needs saying.
 
     `content` is what people have made of it: of an action outside the scenario all that it says or asks, of one of the scenario what was changed.
+    `operation_action_id` and `operation_no` name the operation that a task carries out. `created_by` is who made it where no run did.
     """
 
     action_id: UUID
@@ -44,9 +50,13 @@ class ActionOut(Output):
     model_id: UUID | None
     copied_from_action_id: UUID | None
     superseded_by: UUID | None
+    bulk_id: UUID | None
     afterwards: str | None
     afterwards_step_code: str | None
     counts_as_step: str | None
+    operation_action_id: UUID | None
+    operation_no: int | None
+    created_by: str | None
     approved_at: dt.datetime | None
     approved_by: str | None
     local_date: dt.date
@@ -55,7 +65,8 @@ class ActionOut(Output):
     reason: str | None
     task_kind: str | None
     task_text: str | None
-    totals: list[MoneyOut]
+    totals: Totals
+    totals_as_of: TotalsAsOf
     deadline_on: dt.date | None
     executed_at: dt.datetime | None
     completed_on: dt.date | None
@@ -71,14 +82,14 @@ class ActionOut(Output):
 
 def action_fields(row: asyncpg.Record) -> dict[str, Any]:
     """Return the fields of an action's row as it is shown."""
-    shown = {name: row[name] for name in ActionOut.model_fields if name != "totals"}
-    return shown | {"totals": [MoneyOut.of(minor, currency) for currency, minor in row["totals"]]}
+    shown = {name: row[name] for name in ActionOut.model_fields if not name.startswith("totals")}
+    return shown | told_totals(row)
 
 
 class ActionItem(Output):
-    """An item of an action: the step it completes or passes over, what was open then and what is open now.
+    """An item of an action: the step that the action completes for it, those that it passes over with that, what was open then and what is open now.
 
-    Outside the scenario `step_code` is null, unless the action counts as a step, and `state` is `attached`, `listed`, `released` or `dropped`.
+    `state` is `pending`, `completed`, `skipped`, or `void` once it has left the action, with the reason. Outside the scenario `step_code` is null, unless the action counts as a step, and `state` is `attached`, `listed`, `released` or `dropped`.
     """
 
     item_id: UUID
@@ -90,8 +101,9 @@ class ActionItem(Output):
     repeat_no: int | None
     state: str
     reason: str | None
+    passed_over: list[PassedStep]
     original: MoneyOut
-    open_then: MoneyOut | None
+    open_then: MoneyOut
     open_now: MoneyOut
     completed_on: dt.date | None
 
@@ -109,8 +121,9 @@ class ActionItem(Output):
             repeat_no=row["repeat_no"],
             state=row["state"],
             reason=row["reason"],
+            passed_over=[PassedStep(**step) for step in row["passed_over"]],
             original=MoneyOut.of(row["amount_minor"], currency),
-            open_then=None if row["open_minor"] is None else MoneyOut.of(row["open_minor"], currency),
+            open_then=MoneyOut.of(row["open_minor"], currency),
             open_now=MoneyOut.of(row["open_now_minor"], currency),
             completed_on=row["completed_on"],
         )
@@ -142,14 +155,24 @@ class ClaimOut(Output):
 
 
 class OperationOut(Output):
-    """An operation of an action. `waiting` with a `due_on` is for a person; without one its moment has not come."""
+    """An operation of an action. `waiting` with a `due_on` is for a person, whose task is `task_id`; without one its moment has not come.
+
+    Once it is done, it says what was done: when, for which amounts and items, under which policy and reference. `reason` says why it is not needed.
+    """
 
     operation_no: int
     kind: str
     at_moment: str
     state: Literal["waiting", "done", "failed", "not_needed"]
+    reason: str | None
     due_on: dt.date | None
+    task_id: UUID | None
     params: dict[str, Any]
+    done_on: dt.date | None
+    amounts: list[MoneyOut]
+    item_ids: list[UUID]
+    policy: str | None
+    reference: str | None
     note: str | None
     actor: str | None
     done_at: dt.datetime | None
@@ -157,18 +180,14 @@ class OperationOut(Output):
     @classmethod
     def of(cls, row: asyncpg.Record) -> OperationOut:
         """Show an operation."""
-        due_on = row["result"].get("due_on")
-        return cls(
-            operation_no=row["operation_no"],
-            kind=row["kind"],
-            at_moment=row["at_moment"],
-            state=row["state"],
-            due_on=None if due_on is None else dt.date.fromisoformat(due_on),
-            params=row["params"],
-            note=row["result"].get("note"),
-            actor=row["actor"],
-            done_at=row["done_at"],
-        )
+        plain = ("operation_no", "kind", "at_moment", "state", "task_id", "params", "actor", "done_at")
+        return cls(**{name: row[name] for name in plain}, **operation_facts(row["result"], row["params"]))
+
+
+def operation_facts(result: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was recorded of an operation, as it is shown; its items are those that it is about until somebody says otherwise."""
+    texts = {name: result.get(name) for name in ("reason", "due_on", "done_on", "policy", "reference", "note")}
+    return texts | {"amounts": amounts(result.get("amounts", ())), "item_ids": result.get("item_ids", params.get("item_ids", []))}
 
 
 class ActivityOut(Output):
@@ -257,13 +276,28 @@ class Reschedule(Input):
     scheduled_on: dt.date
 
 
+class OperationFacts(Input):
+    """What was done of an operation; what is missing is taken from it: its items, what is open of them now, the policy stated with the customer's cover."""
+
+    amounts: Annotated[list[MoneyIn], Field(max_length=50, description="One amount a currency.")] | None = None
+    item_ids: Annotated[list[UUID], Field(min_length=1, max_length=1_000, description="Items of the operation; missing: all of them.")] | None = None
+    policy: Annotated[str, Field(min_length=1, max_length=200, description="The insurance policy, or whatever it was done under.")] | None = None
+    reference: Annotated[str, Field(min_length=1, max_length=200, description="By which the other side knows it.")] | None = None
+
+    def recorded(self) -> Recorded:
+        """Return it as the collection takes it."""
+        sums = None if self.amounts is None else [one.money for one in self.amounts]
+        return Recorded(amounts=sums, item_ids=self.item_ids, policy=self.policy, reference=self.reference)
+
+
 class Completion(Input):
-    """When it was done; missing: today."""
+    """When it was done; missing: today. The task of an operation takes what was done in `facts`."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"note": "Spoke with Ms Rossi; payment is on its way."}]})
 
     completed_on: dt.date | None = None
     note: LongText | None = None
+    facts: OperationFacts | None = None
 
 
 class NoteCreate(Input):
@@ -274,12 +308,26 @@ class NoteCreate(Input):
     text: LongText
 
 
-class OperationDone(Input):
-    """What was done."""
+class OperationDone(OperationFacts):
+    """What was done, and when; missing: today."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"note": "Declared under policy 4711, reference D-88."}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "done_on": "2026-03-02", "amounts": [{"amount": "1234.50", "currency": "EUR"}], "policy": "POL-88/1001", "reference": "D-88",
+                    "note": "Declared on the insurer's portal.",
+                }
+            ]
+        }
+    )  # fmt: skip
 
+    done_on: dt.date | None = None
     note: LongText | None = None
+
+    def recorded(self) -> Recorded:
+        """Return it as the collection takes it."""
+        return replace(super().recorded(), done_on=self.done_on, note=self.note)
 
 
 class MessagePreviewOut(Output):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 import asyncpg
-from pydantic import AwareDatetime, ConfigDict, Field
+from pydantic import AwareDatetime, ConfigDict, Field, model_validator
 
 from dunning.collection.activities import Done
 from dunning.collection.calls import Agreed, Recorded
@@ -22,6 +22,8 @@ from dunning_api.schemas.promises import PromiseOut
 
 Outcome = Literal["reached", "no_answer", "wrong_number", "call_back", "promised", "disputed", "other"]
 _ITEMS = "Open items of the customer; missing: its oldest debts that the amount covers."
+
+_TOLD_WITH: dict[Outcome, str] = {"promised": "promise", "disputed": "dispute", "call_back": "call_back_on"}
 
 
 class PromiseMade(Input):
@@ -105,6 +107,15 @@ class CallOutcome(Talk):
 
     outcome: Outcome
     completes: bool | None = Field(None, description="Whether the call is done; missing: unless `call_back_on` puts it off to another day.")
+
+    @model_validator(mode="after")
+    def says_what_came_of_it(self) -> Self:
+        """Refuse an outcome that names a promise, a dispute or another call without saying which: the call would end and nothing follow."""
+        needed = _TOLD_WITH.get(self.outcome)
+        if needed is not None and getattr(self, needed) is None:
+            msg = f"the outcome {self.outcome} comes with `{needed}`; where there is none, choose reached or other"
+            raise ValueError(msg)
+        return self
 
 
 class ActivityRecord(Output):

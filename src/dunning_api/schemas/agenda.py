@@ -9,11 +9,15 @@ import asyncpg
 
 from dunning.collection import worklist
 from dunning.collection.worklist import Agenda
-from dunning_api.schemas.base import MoneyOut, Output
+from dunning_api.schemas.base import Output
+from dunning_api.schemas.totals import Totals, TotalsAsOf, told_totals
 
 
 class AgendaEntry(Output):
-    """An action that somebody has to look at, or that goes out by itself on its day. `why` says what it waits for, in a code."""
+    """An action that somebody has to look at, or that goes out by itself on its day. `why` says what it waits for, in a code.
+
+    One that `waiting_for_operation` goes by itself once the tasks with the why `notice_waits` are done that name it in `operation_action_id`.
+    """
 
     action_id: UUID
     ledger_id: UUID
@@ -37,19 +41,22 @@ class AgendaEntry(Output):
     scheduled_on: dt.date
     days_late: int
     deadline_on: dt.date | None
-    totals: list[MoneyOut]
+    totals: Totals
+    totals_as_of: TotalsAsOf
     items: int
     oldest_due_on: dt.date | None
+    operation_action_id: UUID | None
+    operation_no: int | None
     revision: int
     url: str
 
     @classmethod
     def of(cls, row: asyncpg.Record) -> AgendaEntry:
         """Show an action of the agenda."""
-        told = {"totals", "why", "days_late", "url"}
+        told = {"totals", "totals_as_of", "why", "days_late", "url"}
         return cls(
             **{name: row[name] for name in cls.model_fields if name not in told},
-            totals=[MoneyOut.of(minor, currency) for currency, minor in row["totals"]],
+            **told_totals(row),
             why=worklist.why(row),
             days_late=max(0, (row["today"] - row["scheduled_on"]).days),
             url=f"/v1/actions/{row['action_id']}",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from pydantic import ConfigDict, Field
 
 from dunning.collection.assignment_rule_store import RuleValues, StoredRule
 from dunning.collection.assignment_store import Assignment
-from dunning.collection.sharing import Applied
+from dunning.collection.sharing import Answer, Asked, Move, Reached, WhyUnassigned
 from dunning.ledger.rows import CountryCode, ExternalId, Line, Tag, Words
 from dunning_api.schemas.base import Input, Output
 
@@ -126,45 +127,118 @@ class RuleOut(Output):
 
 
 class AssignmentsApply(Input):
-    """Whether to keep what the rules give, and where to go on."""
+    """Whom the rules may move, whether to keep it, and where to go on."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"role": "collector", "dry_run": True}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"role": "collector", "mode": "reassign", "dry_run": True}]})
 
     role: AssignedRole = "collector"
-    dry_run: Annotated[bool, Field(description="Answer who would get whom, and keep nothing.")] = False
-    cursor: Annotated[str | None, Field(max_length=600, description="`next_cursor` of the answer before.")] = None
+    mode: Annotated[
+        Literal["fill_gaps", "reassign"],
+        Field(
+            description="`fill_gaps`: only customers whom nobody looks after. `reassign`: also those who are with somebody whom the first rule that fits"
+            " does not name; where no rule fits, a customer stays."
+        ),
+    ] = "fill_gaps"
+    keep_by_hand: Annotated[bool, Field(description="With `reassign`: customers whom a person, not a rule, gave to somebody stay there.")] = True
+    dry_run: Annotated[bool, Field(description="Answer who would move from whom to whom, and keep nothing.")] = False
+    cursor: Annotated[str | None, Field(max_length=20_000, description="`next_cursor` of the answer before; ask otherwise the same.")] = None
+
+    def asked(self) -> Asked:
+        """Return it as the collection takes it."""
+        return Asked(role=self.role, reassign=self.mode == "reassign", keep_by_hand=self.keep_by_hand, dry_run=self.dry_run)
+
+    @property
+    def list_name(self) -> str:
+        """What its cursor belongs to: a page of one request is no page of another."""
+        return f"apply_{self.role}_{self.mode}_{self.keep_by_hand}_{self.dry_run}"
+
+
+def key_of(reached: Reached) -> tuple[str, str, str]:
+    """Write how far a request came as the parts of a cursor."""
+    return str(reached.after), json.dumps({str(person_id): count for person_id, count in reached.shares.items()}), json.dumps(dict(reached.left))
+
+
+def reached_of(key: Sequence[str]) -> Reached:
+    """Read the parts of a cursor."""
+    after, shares, left = key
+    return Reached(UUID(after), {UUID(person_id): count for person_id, count in json.loads(shares).items()}, json.loads(left))
 
 
 class GotOut(Output):
-    """How many customers a person got."""
+    """How many customers a person got and lost."""
 
     person_id: UUID
     customers: int
+    lost: int
+
+
+class MoveOut(Output):
+    """A customer that a rule gives to somebody; without `from_person_id` nobody had it. The open actions and disputes of whoever had it move along."""
+
+    customer_id: UUID
+    external_id: str
+    name: str
+    from_person_id: UUID | None
+    from_person_name: str | None
+    to_person_id: UUID
+    to_person_name: str
+    rule_id: UUID
+    rule_name: str
+    open_actions: int
+    open_disputes: int
+    url: str
+
+    @classmethod
+    def of(cls, move: Move) -> MoveOut:
+        """Show a move."""
+        return cls(
+            customer_id=move.customer_id, external_id=move.external_id, name=move.name, from_person_id=move.from_id, from_person_name=move.from_name,
+            to_person_id=move.to_id, to_person_name=move.to_name, rule_id=move.rule_id, rule_name=move.rule_name, open_actions=move.actions,
+            open_disputes=move.disputes, url=f"/v1/customers/{move.customer_id}",
+        )  # fmt: skip
 
 
 class AppliedOut(Output):
-    """What applying the rules came to. With a `next_cursor` there are more customers to look at: ask again with it."""
+    """What applying the rules came to. With a `next_cursor` there are more customers to look at: ask again with it.
+
+    `assigned` counts all who got somebody, `left` those for whom nobody was found, by reason; `kept_by_hand` those who stay although a rule names
+    others, because a person gave them to somebody.
+    """
 
     dry_run: bool
+    mode: str
     assigned: int
     by_person: list[GotOut]
     left: dict[str, int]
+    kept_by_hand: int
+    moves: list[MoveOut]
     next_cursor: str | None
 
     @classmethod
-    def of(cls, applied: Applied, *, dry_run: bool, next_cursor: str | None) -> AppliedOut:
+    def of(cls, asked: AssignmentsApply, answer: Answer, *, next_cursor: str | None) -> AppliedOut:
         """Show what came of it."""
+        applied = answer.applied
         return cls(
-            dry_run=dry_run,
+            dry_run=asked.dry_run,
+            mode=asked.mode,
             assigned=applied.assigned_count,
-            by_person=[GotOut(person_id=person_id, customers=count) for person_id, count in sorted(applied.assigned.items())],
+            by_person=[
+                GotOut(person_id=person_id, customers=applied.assigned.get(person_id, 0), lost=applied.lost.get(person_id, 0))
+                for person_id in sorted(applied.assigned.keys() | applied.lost.keys())
+            ],
             left={str(why): count for why, count in sorted(applied.left.items())},
+            kept_by_hand=applied.kept_by_hand,
+            moves=[MoveOut.of(move) for move in answer.moves],
             next_cursor=next_cursor,
         )
 
 
 class UnassignedOut(Output):
-    """A customer for whom nobody leads."""
+    """A customer for whom nobody leads, and why.
+
+    `no_rules`: the ledger has none for the role; `no_rule_fits`; `nobody_active`: a rule fits, but all of its people have left; `not_applied`: a rule
+    fits and gives the customer to somebody in the next night, or when rules are applied. Null for whoever sees only some customers, and so no rules.
+    """
 
     customer_id: UUID
     external_id: str
@@ -173,11 +247,12 @@ class UnassignedOut(Output):
     subdivision: str | None
     territory: str | None
     created_at: dt.datetime
+    because: WhyUnassigned | None
 
     @classmethod
-    def of(cls, row: asyncpg.Record) -> UnassignedOut:
+    def of(cls, row: asyncpg.Record, because: WhyUnassigned | None) -> UnassignedOut:
         """Show a customer."""
-        return cls(**dict(row))
+        return cls(**dict(row), because=because)
 
 
 class CollectorsPut(Input):

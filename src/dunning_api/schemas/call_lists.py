@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field, model_validator
 from dunning.collection.call_lists import CallRow
 from dunning.collection.call_tasks import AT_ONCE, TITLE, Calls, Result
 from dunning.kit.ids import PersonId
-from dunning_api.schemas.action_content import Title
+from dunning_api.schemas.action_content import OVERRIDE, Title
 from dunning_api.schemas.base import Input, LongText, MoneyOut, Output
 
 _ID = "0198c0de-0000-7000-8000-000000000001"
@@ -45,13 +45,14 @@ class PartOut(Output):
 
 
 class PhoneOut(Output):
-    """A number of one of the customer's contacts."""
+    """A number of one of the customer's contacts; `not_before` is the day from which the budget of that person allows a call, where it does not now."""
 
     contact_id: UUID
     name: str | None
     phone: str
     roles: list[str]
     language: str | None
+    not_before: dt.date | None
 
 
 class CallOut(Output):
@@ -66,18 +67,23 @@ class CallOut(Output):
 
 
 class LastContact(Output):
-    """The last call, visit, meeting or mail with the customer."""
+    """The last call, visit or meeting in which somebody was reached, letter, or mail, with the customer: the activity, or the action that told it."""
 
-    activity_id: UUID
+    activity_id: UUID | None
+    action_id: UUID | None
     kind: str
     outcome: str | None
     text: str | None
     at: dt.datetime
-    by: str
+    by: str | None
 
 
 class CallListRow(Output):
-    """A customer to call. `priority` is the sum of the points of its parts."""
+    """A customer to call. `priority` is the sum of the points of its parts.
+
+    With `not_before` the customer is not to be called until that day: `CONTACT_BUDGET`, it was contacted as often as the ledger allows. A call that is
+    made all the same is logged like any other.
+    """
 
     customer_id: UUID
     ledger_id: UUID
@@ -87,6 +93,8 @@ class CallListRow(Output):
     time_zone: str | None
     person_id: UUID | None
     person_name: str | None
+    not_before: dt.date | None
+    because: Literal["CONTACT_BUDGET"] | None
     priority: int
     parts: list[PartOut]
     overdue: list[MoneyOut]
@@ -103,23 +111,29 @@ class CallListRow(Output):
         contact = None
         if row["contact_id"] is not None:
             contact = LastContact(
-                activity_id=row["contact_id"], kind=row["contact_kind"], outcome=row["contact_outcome"], text=row["contact_text"], at=row["contact_at"],
+                activity_id=row["contact_id"] if row["contact_noun"] == "activity" else None,
+                action_id=row["contact_id"] if row["contact_noun"] == "action" else None, kind=row["contact_kind"], outcome=row["contact_outcome"], text=row["contact_text"], at=row["contact_at"],
                 by=one.contact_by or row["contact_actor"],
             )  # fmt: skip
         plain = {name: row[name] for name in ("customer_id", "ledger_id", "external_id", "name", "language", "time_zone", "person_id", "person_name")}
         return cls(
-            **plain, priority=ranked.score, parts=[PartOut.model_validate(part) for part in ranked.parts],
+            **plain, not_before=ranked.not_before, because="CONTACT_BUDGET" if ranked.not_before else None, priority=ranked.score, parts=[PartOut.model_validate(part) for part in ranked.parts],
             overdue=[MoneyOut.of(minor, currency) for currency, minor in ranked.facts.overdue], oldest_due_on=ranked.facts.oldest_due_on,
-            phones=[PhoneOut.model_validate(phone) for phone in row["phones"]], calls=[CallOut.model_validate(call) for call in row["actions"]],
+            phones=[
+                PhoneOut(**{name: phone[name] for name in PhoneOut.model_fields if name != "not_before"}, not_before=one.phones_from.get(phone["contact_id"]))
+                for phone in row["phones"]
+            ],
+            calls=[CallOut.model_validate(call) for call in row["actions"]],
             last_contact=contact, url=f"/v1/customers/{row['customer_id']}",
         )  # fmt: skip
 
 
 class CallListPage(Output):
-    """A page of a call list; `customers` is how many are on all of it."""
+    """A page of a call list; `customers` is how many are on all of it, `not_yet` how many of them are not to be called on the day."""
 
     on: dt.date
     customers: int
+    not_yet: int
     data: list[CallListRow]
     next_cursor: str | None
 
@@ -136,6 +150,7 @@ class CallTasksCreate(Input):
     title: Title = TITLE
     text: LongText | None = None
     dry_run: bool = Field(default=False, description="Only say what would become of each.")
+    override_contact_budget: bool = Field(default=False, description=OVERRIDE)
 
     @model_validator(mode="after")
     def _somebody(self) -> Self:
@@ -149,6 +164,7 @@ class CallTasksCreate(Input):
         return Calls(
             customer_ids=self.customer_ids or [], activity_ids=self.activity_ids or [], scheduled_on=self.scheduled_on,
             person_id=None if self.person_id is None else PersonId(self.person_id), title=self.title, text=self.text, dry_run=self.dry_run,
+            beyond_budget=self.override_contact_budget,
         )  # fmt: skip
 
 

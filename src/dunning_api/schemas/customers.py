@@ -128,8 +128,14 @@ class CustomerOut(Output):
     @classmethod
     def of(cls, customer: Customer) -> CustomerOut:
         """Show a customer."""
-        cover = InsuranceCoverOut(state=customer.insurance_cover, until_on=customer.insurance_cover_until, reference=customer.insurance_cover_reference)
-        return cls(insurance_cover=cover, **{name: getattr(customer, name) for name in CustomerOut.model_fields if name != "insurance_cover"})
+        return cls(**customer_fields(customer))
+
+
+def customer_fields(customer: Customer) -> dict[str, Any]:
+    """Return what every shape of a customer shows."""
+    shown = {name: getattr(customer, name) for name in CustomerOut.model_fields if name != "insurance_cover"}
+    cover = InsuranceCoverOut(state=customer.insurance_cover, until_on=customer.insurance_cover_until, reference=customer.insurance_cover_reference)
+    return shown | {"insurance_cover": cover}
 
 
 class CustomerRecord(CustomerOut):
@@ -140,7 +146,7 @@ class CustomerRecord(CustomerOut):
     @classmethod
     def with_contacts(cls, customer: Customer, contacts: list[StoredContact]) -> CustomerRecord:
         """Show a customer with its contacts."""
-        return cls(**CustomerOut.of(customer).model_dump(), contacts=[ContactOut.of(contact) for contact in contacts])
+        return cls(**customer_fields(customer), contacts=[ContactOut.of(contact) for contact in contacts])
 
 
 class CurrencyPositionOut(Output):

@@ -10,6 +10,7 @@ from uuid import UUID
 import asyncpg
 from pydantic import ConfigDict, Field, model_validator
 
+from dunning.collection.dispute_credits import Next
 from dunning.collection.disputes import Contested
 from dunning.kit.ids import ItemId, PersonId
 from dunning.ledger.rows import Code
@@ -68,26 +69,56 @@ class DisputeUpdate(Input):
 
 
 class DisputeResolve(Input):
-    """How a dispute ended."""
+    """How a dispute ended, and what comes next.
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"resolution": "partly_accepted", "text": "Credit note over two boxes was issued."}]})
+    Where a credit note is to come (accepted, or `credit_note` is given) the items are held until it has arrived, for 30 days where nothing else is said; a
+    task sees to it. Rejected and withdrawn, they go on in their scenario at once.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "resolution": "partly_accepted", "text": "Two of ten boxes are credited.", "credit_note": {"amount": "20.00", "currency": "EUR"},
+                    "hold_days": 14,
+                }
+            ]
+        }
+    )  # fmt: skip
 
     resolution: Literal["accepted", "partly_accepted", "rejected", "withdrawn"]
     text: LongText | None = None
+    hold_days: Annotated[int | None, Field(ge=0, le=366, description="For how many days from today the items are held; 0: not at all.")] = None
+    hold_until: Annotated[dt.date | None, Field(description="Instead of `hold_days`: the last day on which they are held.")] = None
+    credit_note: Annotated[
+        MoneyIn | None, Field(description="What the credit note will be over; missing: where the dispute is accepted, all that was contested.")
+    ] = None
+
+    @model_validator(mode="after")
+    def _positive(self) -> DisputeResolve:
+        if self.credit_note is not None and self.credit_note.money.minor <= 0:
+            msg = "credit_note must be more than nothing"
+            raise ValueError(msg)
+        return self
+
+    def following(self) -> Next:
+        """Return what comes next as the domain has it."""
+        return Next(hold_until=self.hold_until, hold_days=self.hold_days, credit=None if self.credit_note is None else self.credit_note.money)
 
 
 class DisputeItemOut(Output):
-    """A disputed item: what is contested of it, and what it owes now."""
+    """A disputed item: what is contested of it, what it owes now, and what is to be credited for it."""
 
     item_id: UUID
     number: str
     disputed: MoneyOut
     open_amount: MoneyOut
+    credit: Annotated[MoneyOut | None, Field(description="Null: nothing that anybody has announced.")]
     open: bool
 
 
 class DisputeOut(Output):
-    """A dispute. Its items stay in every balance; nobody reminds of them until it is resolved."""
+    """A dispute. Its items stay in every balance; nobody reminds of them until it is resolved, and as long as they are held after that."""
 
     dispute_id: UUID
     ledger_id: UUID
@@ -98,13 +129,20 @@ class DisputeOut(Output):
     source: str
     owner_id: UUID | None
     deadline_on: dt.date | None
+    overdue_on: Annotated[dt.date | None, Field(description="When its deadline was found passed.")]
+    attention: Annotated[
+        list[Literal["overdue", "not_followed_up"]],
+        Field(description="Why an open dispute needs somebody: its deadline has passed, or the task that followed it up was cancelled."),
+    ]
     opened_on: dt.date
     opened_by: str
     resolution: str | None
     resolution_text: str | None
     resolved_on: dt.date | None
     resolved_by: str | None
-    follow_up_action_id: UUID | None
+    held_until: Annotated[dt.date | None, Field(description="The last day on which its items are held after it was resolved.")]
+    credit_awaited: Annotated[bool, Field(description="Whether a credit note for it is still to come; when it has, the hold ends.")]
+    follow_up_action_id: Annotated[UUID | None, Field(description="The task that follows it up; once it is accepted, the one that sees to the credit note.")]
     items: list[DisputeItemOut]
     version: int
     created_at: dt.datetime
@@ -117,10 +155,13 @@ class DisputeOut(Output):
             DisputeItemOut(
                 item_id=item["item_id"], number=item["number"], disputed=MoneyOut.of(item["disputed_minor"], item["currency"]),
                 open_amount=MoneyOut.of(item["open_minor"], item["currency"]), open=item["open"],
+                credit=None if item["credit_minor"] is None else MoneyOut.of(item["credit_minor"], item["currency"]),
             )
             for item in row["items"]
         ]  # fmt: skip
-        return cls(**{name: row[name] for name in cls.model_fields if name != "items"}, items=items)
+        reasons: dict[Literal["overdue", "not_followed_up"], bool] = {"overdue": row["is_overdue"], "not_followed_up": row["is_unattended"]}
+        plain = {name: row[name] for name in cls.model_fields if name not in {"items", "attention"}}
+        return cls(**plain, items=items, attention=[reason for reason, holds in reasons.items() if holds])
 
 
 class DisputeReasonOut(Output):

@@ -58,7 +58,7 @@ class ItemUpdate(Input):
 
 
 class ItemOut(Output):
-    """One open item, with the step it has reached and its last reminder, for the ERP to write back."""
+    """One open item, with the step that it completed last, by a reminder or otherwise, and its last reminder, for the ERP to write back."""
 
     item_id: UUID
     ledger_id: UUID

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
@@ -174,20 +175,28 @@ class CustomersBulk(Input):
 
     act: Act
     customer_ids: Annotated[list[UUID], Field(min_length=1, max_length=AT_ONCE, description="The customers; or give a filter.")] | None = None
-    filter: ExplorerFilter | None = None
+    filter: ExplorerFilter | None = Field(None, description=f"The customers that it finds, by name, at most {AT_ONCE:,} a request; go on with `cursor`.")
+    cursor: Annotated[str, Field(max_length=600, description="`next_cursor` of the request before, with the same filter.")] | None = None
     message: Wording | None = Field(None, description="Of `send_template`: its template and your own words.")
+    origin: Literal["ad_hoc", "specific"] = Field(
+        "ad_hoc",
+        description="Of `send_template`: `ad_hoc` stands beside the scenario; `specific` takes the items out of it until it ends and counts as a contact.",
+    )
     action: BulkAction | None = Field(None, description="Of `create_action`.")
     person_id: UUID | None = Field(None, description="Of `assign`: the lead collector; null: nobody. Of `call_task`: who calls.")
     reason: LongText | None = Field(None, description="Of `hold` and `assign`.")
     until_on: dt.date | None = Field(None, description="Last day of `hold`; missing: until it is released.")
     scheduled_on: dt.date | None = Field(None, description="Of `call_task`; missing: today.")
     text: LongText | None = Field(None, description="Of `call_task`: what about.")
-    dry_run: bool = Field(default=False, description="Only say whom it concerns, and show the first of them.")
+    dry_run: bool = Field(default=False, description="Write nothing: only say what would become of each, and show the first of them.")
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if (self.customer_ids is None) == (self.filter is None):
             msg = "give either customer_ids or filter"
+            raise ValueError(msg)
+        if self.cursor is not None and self.filter is None:
+            msg = "cursor: goes with filter"
             raise ValueError(msg)
         needed = {"send_template": ("message", self.message), "create_action": ("action", self.action), "hold": ("reason", self.reason)}
         name, given = needed.get(self.act, ("", self.act))
@@ -204,44 +213,74 @@ class CustomersBulk(Input):
         """Whether a message may leave by it."""
         return self.act == "send_template" or (self.action is not None and self.action.new().sends)
 
-    def bulk(self) -> CustomerBulk:
-        """Return it as the collection takes it."""
+    def bulk(self, after: tuple[str, UUID] | None) -> CustomerBulk:
+        """Return it as the collection takes it, past the place that its cursor names."""
         person_id = None if self.person_id is None else PersonId(self.person_id)
         return CustomerBulk(
-            act=self.act, customer_ids=self.customer_ids, search=None if self.filter is None else self.filter.search(),
-            content=None if self.message is None else Content.read(stated(self.message)), new=None if self.action is None else self.action.new(),
+            act=self.act, customer_ids=self.customer_ids, search=None if self.filter is None else self.filter.search(), after=after,
+            content=None if self.message is None else Content.read(stated(self.message)), origin=self.origin, new=None if self.action is None else self.action.new(),
             calls=Calls(scheduled_on=self.scheduled_on, person_id=person_id, title=TITLE, text=self.text), person_id=person_id, reason=self.reason,
             until_on=self.until_on, dry_run=self.dry_run,
         )  # fmt: skip
 
 
 class CustomerBulkResult(Output):
-    """What became of one customer. `ready` stands for done in a dry run; `exists`, `refused` and `unknown` say why."""
+    """What became of one customer: `done`, in a dry run `ready`; all others say why in `code`.
+
+    `by_hand`: its action is made, but nobody can be told by mail, so that it becomes a task. `exists`: the call waits already. `refused`: nothing was done.
+    """
 
     customer_id: UUID
-    outcome: Literal["done", "ready", "exists", "refused", "unknown"]
+    outcome: Literal["done", "ready", "by_hand", "exists", "refused", "unknown"]
     action_id: UUID | None
     code: str | None
     detail: str | None
 
 
 class CustomersBulkOut(Output):
-    """What became of each; `more` tells that the filter finds further ones. A dry run shows the first customers in `first`."""
+    """What became of each, counted by outcome and by code. A dry run counts what the act would do as things stand, and shows the first customers.
+
+    What is sent is carried out by the worker after this answer: `GET /v1/customers/bulk/{bulk_id}` tells how far it is. `next_cursor` goes on with the filter.
+    """
 
     act: str
     dry_run: bool
+    bulk_id: UUID | None
     counts: dict[str, int]
-    more: bool
+    codes: dict[str, int]
+    next_cursor: str | None
     first: list[ExplorerRow]
     data: list[CustomerBulkResult]
 
     @classmethod
-    def of(cls, body: CustomersBulk, done: Results) -> CustomersBulkOut:
+    def of(cls, body: CustomersBulk, done: Results, next_cursor: str | None) -> CustomersBulkOut:
         """Show the results."""
-        counts: dict[str, int] = {}
-        for one in done.results:
-            counts[one.outcome] = counts.get(one.outcome, 0) + 1
         return cls(
-            act=body.act, dry_run=body.dry_run, counts=counts, more=done.more, first=[ExplorerRow.of(row) for row in done.first],
-            data=[CustomerBulkResult.model_validate(one) for one in done.results],
+            act=body.act, dry_run=body.dry_run, bulk_id=done.bulk_id, counts=Counter(one.outcome for one in done.results),
+            codes=Counter(one.code for one in done.results if one.code is not None), next_cursor=next_cursor,
+            first=[ExplorerRow.of(row) for row in done.first], data=[CustomerBulkResult.model_validate(one) for one in done.results],
         )  # fmt: skip
+
+
+class CustomersBulkProgress(Output):
+    """How far what an act on many customers has made has come: its actions by state, why they stand as they do, and its messages by state.
+
+    `under_way` are those that have yet to be carried out or to hear what became of their mail; with none left, the act is `finished`.
+    """
+
+    bulk_id: UUID
+    title: str
+    origin: str
+    created_at: dt.datetime
+    actions: int
+    states: dict[str, int]
+    reasons: dict[str, int]
+    messages: dict[str, int]
+    under_way: int
+    finished: bool
+
+    @classmethod
+    def of(cls, bulk_id: UUID, row: asyncpg.Record) -> CustomersBulkProgress:
+        """Show the progress."""
+        under_way = sum(row["states"].get(state, 0) for state in ("scheduled", "executed"))
+        return cls(bulk_id=bulk_id, under_way=under_way, finished=under_way == 0, **dict(row))

@@ -40,9 +40,11 @@ class BankAccount(Input):
     currency: Currency
 
 
+PartName = Literal["amount", "age", "broken_promises", "silence", "steps"]
+"""The parts of which a call's priority is the sum."""
 Weights = Annotated[
-    dict[Annotated[str, Field(max_length=60)], Annotated[int, Field(ge=0, le=1000)]],
-    Field(max_length=20, description="Weights of the named parts of a call's priority; a part that is not named keeps its default."),
+    dict[PartName, Annotated[int, Field(ge=0, le=1000)]],
+    Field(description="Weights of the named parts of a call's priority; a part that is not named keeps its default.", examples=[{"amount": 2, "silence": 0}]),
 ]
 
 
@@ -77,9 +79,24 @@ class _Settings(Input):
     ] = None
     contact_budget: Annotated[
         int | None,
-        Field(ge=1, le=366, description="A customer is contacted at most so often within `contact_budget_days`, by scenario or specific action; null is off."),
+        Field(
+            ge=1,
+            le=366,
+            description="A customer is contacted at most so often within `contact_budget_days`: by mail, letter, call or visit, legal steps included, in the"
+            " scenario or outside; ad hoc mails do not count. Null is off.",
+        ),
     ] = None
     contact_budget_days: Annotated[int | None, Field(ge=1, le=366, description="The rolling window of the contact budget.")] = None
+    person_contact_budget: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=366,
+            description="A person, told apart by the mail address, is written to or called at most so often within `person_contact_budget_days`, for whichever"
+            " customers of the ledger. Null is off.",
+        ),
+    ] = None
+    person_contact_budget_days: Annotated[int | None, Field(ge=1, le=366, description="The rolling window of the budget of a person.")] = None
     priority_weights: Weights = Field(default={})
     undo_seconds: Annotated[Minutes, Field(description="How long a queued mail can still be taken back, in seconds.")] = 0
     return_hold_days: Annotated[int, Field(ge=0, le=365, description="Days for which items of a returned payment are held.")] = 0
@@ -142,6 +159,8 @@ class LedgerUpdate(Input):
     message_limit: Annotated[list[Amount] | None, Field(max_length=50)] = None
     contact_budget: Annotated[int | None, Field(ge=1, le=366)] = None
     contact_budget_days: Annotated[int | None, Field(ge=1, le=366)] = None
+    person_contact_budget: Annotated[int | None, Field(ge=1, le=366)] = None
+    person_contact_budget_days: Annotated[int | None, Field(ge=1, le=366)] = None
     priority_weights: Weights | None = None
     undo_seconds: Minutes | None = None
     return_hold_days: Annotated[int | None, Field(ge=0, le=365)] = None
@@ -161,7 +180,10 @@ def _limits(amounts: list[Amount] | None) -> list[dict[str, Any]]:
     return [{"currency": amount.currency, "minor": amount.minor} for amount in sorted(amounts or [], key=lambda one: one.currency)]
 
 
-_MAY_BE_EMPTY = {"contact_budget", "contact_budget_days", "subdivision", "reply_to", "crm_url", "freshness_limit_hours", "scenario_id"}
+_MAY_BE_EMPTY = {
+    "contact_budget", "contact_budget_days", "person_contact_budget", "person_contact_budget_days", "subdivision", "reply_to", "crm_url",
+    "freshness_limit_hours", "scenario_id",
+}  # fmt: skip
 
 
 class Freshness(Input):
@@ -212,6 +234,8 @@ class LedgerOut(Output):
     message_limit: list[MoneyOut] | None
     contact_budget: int | None
     contact_budget_days: int | None
+    person_contact_budget: int | None
+    person_contact_budget_days: int | None
     priority_weights: dict[str, int]
     undo_seconds: int
     return_hold_days: int

@@ -3,34 +3,73 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
-from dunning.collection.outlook import Forewarned, Outlook
+import asyncpg
+
+from dunning.collection import worklist
+from dunning.collection.outlook import CustomerAgenda, Forewarned
 from dunning.scenarios.agenda import AgendaEntry
 from dunning.scenarios.explanation import Explanation
 from dunning_api.schemas.base import MoneyOut, Output
+from dunning_api.schemas.totals import Totals, amounts, told_totals
 
 
 class AgendaAction(Output):
-    """A future action, if nothing else happens: its day, its step, the items it asks for, and the net amounts."""
+    """A live action, or a future one if nothing else happens: its day, its step, the items it asks for, and the net amounts.
 
+    A future action is `planned` and has no id yet; a live one is the same as in `/agenda` and `/actions`, and `why` says what it waits for.
+    """
+
+    action_id: UUID | None
+    state: Literal["planned", "awaiting_approval", "scheduled", "executed", "waiting"]
+    why: str | None
     on: dt.date
-    scenario_id: UUID
-    scenario_version: int
-    step_code: str
-    step_name: str
+    origin: str
+    scenario_id: UUID | None
+    scenario_version: int | None
+    step_code: str | None
+    step_name: str | None
+    title: str | None
     kind: str
     mode: str
+    task_kind: str | None
+    task_text: str | None
+    person_id: UUID | None
+    person_name: str | None
     item_ids: list[UUID]
-    totals: list[MoneyOut]
+    totals: Totals
     passed_over: list[str]
+    url: str | None
+
+    @classmethod
+    def live(cls, row: asyncpg.Record) -> AgendaAction:
+        """Show an action that there is."""
+        plain = (
+            "action_id", "state", "origin", "scenario_id", "scenario_version", "step_code", "step_name", "title", "kind", "mode", "task_kind", "task_text",
+            "person_id", "person_name", "item_ids",
+        )  # fmt: skip
+        return cls(
+            **{name: row[name] for name in plain}, why=worklist.why(row), on=row["scheduled_on"], totals=told_totals(row)["totals"], passed_over=[],
+            url=f"/v1/actions/{row['action_id']}",
+        )  # fmt: skip
 
     @classmethod
     def of(cls, entry: AgendaEntry, step_name: str) -> AgendaAction:
-        """Show an entry."""
+        """Show one that is to come."""
         action = entry.action
         return cls(
+            action_id=None,
+            state="planned",
+            why=None,
+            origin="scenario",
+            title=None,
+            task_kind=None,
+            task_text=None,
+            person_id=None,
+            person_name=None,
+            url=None,
             on=dt.date.fromordinal(entry.on),
             scenario_id=UUID(str(action.scenario_id)),
             scenario_version=action.version,
@@ -39,13 +78,13 @@ class AgendaAction(Output):
             kind=action.kind,
             mode=action.mode,
             item_ids=[UUID(str(row.item_id)) for row in action.rows],
-            totals=[MoneyOut.of(minor, currency) for currency, minor in action.totals],
+            totals=amounts(action.totals),
             passed_over=sorted({skip.step_code for skip in entry.skips}),
         )
 
 
 class AgendaOut(Output):
-    """A customer's future actions, planned by the rule itself with each action taken to be completed on its day."""
+    """A customer's live actions by their day, and then its future ones, planned by the rule itself with each action taken to be completed on its day."""
 
     customer_id: UUID
     today: dt.date
@@ -53,8 +92,9 @@ class AgendaOut(Output):
     actions: list[AgendaAction]
 
     @classmethod
-    def of(cls, outlook: Outlook, current_step: str | None, entries: list[AgendaEntry]) -> AgendaOut:
+    def of(cls, agenda: CustomerAgenda) -> AgendaOut:
         """Show an agenda."""
+        outlook, entries = agenda.outlook, agenda.coming
         names = {
             (entry.action.scenario_id, entry.action.version, entry.action.step_code): outlook.known[entry.action.scenario_id, entry.action.version]
             .steps[entry.action.step_code]
@@ -62,7 +102,8 @@ class AgendaOut(Output):
             for entry in entries
         }
         shown = [AgendaAction.of(e, names[e.action.scenario_id, e.action.version, e.action.step_code]) for e in entries]
-        return cls(customer_id=outlook.customer_id, today=outlook.today, current_step=current_step, actions=shown)
+        live = [AgendaAction.live(row) for row in agenda.live]
+        return cls(customer_id=outlook.customer_id, today=outlook.today, current_step=agenda.current_step, actions=live + shown)
 
 
 class ConditionOut(Output):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import ConfigDict, Field
 
+from dunning.collection.absence_rules import StandsIn
 from dunning.collection.absence_store import Absence
 from dunning.collection.assignments import HandedOver
-from dunning.kit.ids import TeamId
+from dunning.kit.ids import PersonId, TeamId
 from dunning.ledger.rows import Code, Email, ExternalId, Line, Words
+from dunning.tenancy.people import actor_of
 from dunning.tenancy.people_store import Person, PersonValues, Team
 from dunning.tenancy.rules import RIGHTS, Role, Sees
 from dunning_api.deps import Work
@@ -213,8 +216,23 @@ class AbsenceCreate(Input):
     note: Line | None = None
 
 
+class StandsInOut(Output):
+    """Days on which somebody stands in, both included; null: nobody was named."""
+
+    person_id: UUID | None
+    name: str | None
+    from_on: dt.date
+    until_on: dt.date
+
+    @classmethod
+    def of(cls, one: StandsIn, names: Mapping[str, str]) -> StandsInOut:
+        """Show who stands in."""
+        name = None if one.person_id is None else names[actor_of(PersonId(one.person_id))]
+        return cls(person_id=one.person_id, name=name, from_on=one.from_on, until_on=one.until_on)
+
+
 class AbsenceOut(Output):
-    """An absence."""
+    """An absence. `stand_ins` says who really stands in on which days: where the substitute is away as well, the substitute's substitute does."""
 
     absence_id: UUID
     person_id: UUID
@@ -223,13 +241,14 @@ class AbsenceOut(Output):
     substitute_name: str | None
     from_on: dt.date
     until_on: dt.date
+    stand_ins: list[StandsInOut]
     note: str | None
     actor: str
     created_at: dt.datetime
     cancelled_at: dt.datetime | None
 
     @classmethod
-    def of(cls, absence: Absence, names: dict[str, str]) -> AbsenceOut:
+    def of(cls, absence: Absence, stand_ins: Sequence[StandsIn], names: Mapping[str, str]) -> AbsenceOut:
         """Show an absence."""
-        shown = {name: getattr(absence, name) for name in cls.model_fields}
-        return cls(**shown | {"actor": names.get(absence.actor, absence.actor)})
+        shown = {name: getattr(absence, name) for name in cls.model_fields if name != "stand_ins"}
+        return cls(**shown | {"actor": names.get(absence.actor, absence.actor)}, stand_ins=[StandsInOut.of(one, names) for one in stand_ins])

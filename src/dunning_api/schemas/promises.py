@@ -101,7 +101,11 @@ class PromiseItemOut(Output):
 
 
 class PromiseOut(Output):
-    """A promise. `due_by_then` is what must have come in by its day, with the instalments before; `received` what has come in since it was given."""
+    """A promise. `due_by_then` is what must have come in by its day, with the instalments before.
+
+    It is looked at within seconds of every entry and every day, for 400 days after its last: what was kept is open or broken again when its payment is
+    returned, what was broken is kept when money turns up that is dated in time.
+    """
 
     promise_id: UUID
     ledger_id: UUID
@@ -109,11 +113,32 @@ class PromiseOut(Output):
     plan_id: UUID | None
     instalment: int | None
     state: str
+    reason: Annotated[
+        str | None,
+        Field(
+            description="kept: `paid`, or `rest_paid` where the rest is not owed. broken: `not_paid`, `payment_returned`. cancelled: `by_hand`, `nothing_owed`, "
+            "`plan_broken`. open: what it waits for, `disputed` or `held`; null: for the money."
+        ),
+    ]
     amount: MoneyOut
     due_by_then: MoneyOut
-    received: MoneyOut
+    received: Annotated[
+        MoneyOut,
+        Field(
+            description="What had come in by its last day, as of the last look: receipts recorded since it was given, by their value dates, set against its "
+            "items or left on account. Each cent on account counts for one promise, the oldest first."
+        ),
+    ]
+    paid_on: Annotated[dt.date | None, Field(description="The value date of the last of it.")]
     promised_on: dt.date
     grace_days: int
+    last_on: Annotated[
+        dt.date | None,
+        Field(
+            description="The last day on which it can be kept: the promised one with its grace, and a day more for each on which all of it was disputed or "
+            "held. Null while that has no end."
+        ),
+    ]
     tolerance_percent: int
     pauses: bool
     source: str
@@ -158,7 +183,7 @@ class PromiseRecord(PromiseOut):
 def promise_fields(row: asyncpg.Record) -> dict[str, Any]:
     """Return the fields of a promise."""
     currency = row["currency"]
-    amounts = {"amount": row["amount_minor"], "due_by_then": row["due_by_then_minor"], "received": row["received_now_minor"] or 0}
+    amounts = {"amount": row["amount_minor"], "due_by_then": row["due_by_then_minor"], "received": row["received_minor"]}
     items = [
         PromiseItemOut(
             item_id=item["item_id"], number=item["number"], open_at_start=MoneyOut.of(item["open_at_start_minor"], currency),

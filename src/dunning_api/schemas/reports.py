@@ -10,8 +10,9 @@ import asyncpg
 
 from dunning.reports.control import Controlled
 from dunning_api.schemas.activities import ActivityRecord
-from dunning_api.schemas.base import MoneyOut, Output
+from dunning_api.schemas.base import Output
 from dunning_api.schemas.explorer import ExplorerRow
+from dunning_api.schemas.totals import Totals, TotalsAsOf, told_totals
 
 
 class DoneOut(Output):
@@ -94,7 +95,8 @@ class ApprovalRow(Output):
     step_code: str | None
     step_name: str | None
     title: str | None
-    totals: list[MoneyOut]
+    totals: Totals
+    totals_as_of: TotalsAsOf
     person_id: UUID | None
     person_name: str | None
     planned_on: dt.date
@@ -111,6 +113,6 @@ class ApprovalRow(Output):
         )  # fmt: skip
         return cls(
             **{name: row[name] for name in plain}, customer_external_id=row["external_id"], planned_on=row["local_date"],
-            days_waiting=max(0, row["days_waiting"]), totals=[MoneyOut.of(minor, currency) for currency, minor in row["totals"]],
+            days_waiting=max(0, row["days_waiting"]), **told_totals(row),
             url=f"/v1/actions/{row['action_id']}", customer_url=f"/v1/customers/{row['customer_id']}",
         )  # fmt: skip

@@ -77,8 +77,20 @@ class OperationIn(Input):
     """What a step does besides telling."""
 
     kind: OperationKind
-    when: Annotated[OperationWhen | None, Field(description="Left out: `completed` for block_account, else `executed`.")] = None
-    params: dict[str, Any] = Field(default={})
+    when: Annotated[
+        OperationWhen | None,
+        Field(
+            description="`before_notice`: a person records it first, and only then the step's notice leaves. Left out: `completed` for block_account, else"
+            " `executed`."
+        ),
+    ] = None
+    params: Annotated[
+        dict[str, Any],
+        Field(
+            description="`manual`: a person does it; `text`: what there is to do; `only_when_covered`: not for customers whom no credit insurer covers that day;"
+            " further ones by kind."
+        ),
+    ] = Field(default={})
 
 
 class TaskIn(Input):

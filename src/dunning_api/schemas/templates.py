@@ -14,8 +14,8 @@ from dunning.messages.grammar import Problem
 from dunning.messages.placeholders import BLOCK_FIELDS, ITEM_FIELDS, PLACEHOLDERS
 from dunning.messages.preview import Preview, Subject
 from dunning.messages.template_service import StoredTemplate, StoredTemplateVersion, TemplatePublication
+from dunning.messages.template_tests import Shown
 from dunning.messages.templates import Inspection
-from dunning.messages.test_messages import Shown
 from dunning_api.schemas.base import Input, Language, Output, Text
 from dunning_api.schemas.scenarios import Code
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import asyncpg
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, SkipValidation
 
 from dunning.ledger.rows import Line
-from dunning_api.schemas.base import Input, MoneyOut, Output
+from dunning_api.schemas.base import Input, MoneyOut, Output, Page
 
 EntryKind = Literal[
     "action", "activity", "message", "comment", "receipt", "payment_return", "reading", "dispute", "promise", "block", "step_override", "assignment",
@@ -18,9 +19,11 @@ EntryKind = Literal[
 ]  # fmt: skip
 SubjectKind = Literal["customer", "item", "document", "action", "activity", "dispute", "promise"]
 _URLS = {
-    "action": "/v1/actions/{}", "activity": "/v1/activities/{}", "message": "/v1/messages/{}", "receipt": "/v1/receipts/{}", "dispute": "/v1/disputes/{}",
-    "promise": "/v1/promises/{}", "block": "/v1/account-blocks/{}",
+    "action": "/v1/actions/", "activity": "/v1/activities/", "message": "/v1/messages/", "receipt": "/v1/receipts/", "dispute": "/v1/disputes/",
+    "promise": "/v1/promises/", "block": "/v1/account-blocks/",
 }  # fmt: skip
+# No user name or password stands before the host: whoever reads the timeline reads them too.
+_ADDRESS = r"^https://[^\s\x00-\x1f\x7f\x22<>\\@/?#]+([/?#][^\s\x00-\x1f\x7f\x22<>\\]*)?$"
 
 
 class TimelineEntry(Output):
@@ -34,21 +37,26 @@ class TimelineEntry(Output):
     actor: str | None
     author: str | None
     url: str | None
-    data: dict[str, Any]
+    data: Annotated[dict[str, Any], SkipValidation]
 
-    @classmethod
-    def of(cls, row: asyncpg.Record, names: dict[str, str]) -> TimelineEntry:
-        """Show an entry; amounts become decimal text."""
-        data = dict(row["data"])
-        if "amount_minor" in data:
-            data["amount"] = MoneyOut.of(data.pop("amount_minor"), data.pop("currency")).model_dump()
-        if "totals" in data:
-            data["totals"] = [MoneyOut.of(minor, currency).model_dump() for currency, minor in data["totals"]]
-        actor, url = row["actor"], _URLS.get(row["kind"])
-        return cls(
-            id=row["id"], kind=row["kind"], on=row["on"], recorded_at=row["recorded_at"], action_id=row["action_id"], actor=actor,
-            author=None if actor is None else names.get(actor, actor), url=None if url is None else url.format(row["id"]), data=data,
-        )  # fmt: skip
+
+def timeline_page(rows: Sequence[asyncpg.Record], names: Mapping[str, str], next_cursor: str | None) -> Page[TimelineEntry]:
+    """Show a page of the timeline; amounts become decimal text. It is checked as a whole, which takes half the time of entry by entry."""
+    return Page[TimelineEntry].model_validate({"data": [_entry(row, names) for row in rows], "next_cursor": next_cursor})
+
+
+def _entry(row: asyncpg.Record, names: Mapping[str, str]) -> dict[str, Any]:
+    id_, kind, recorded_at, on, action_id, actor, recorded = row
+    data = dict(recorded)
+    if "amount_minor" in data:
+        data["amount"] = MoneyOut.of(data.pop("amount_minor"), data.pop("currency"))
+    if "totals" in data:
+        data["totals"] = [MoneyOut.of(minor, currency) for currency, minor in data["totals"]]
+    url = _URLS.get(kind)
+    return {
+        "id": id_, "kind": kind, "on": on, "recorded_at": recorded_at, "action_id": action_id, "actor": actor,
+        "author": None if actor is None else names.get(actor, actor), "url": None if url is None else f"{url}{id_}", "data": data,
+    }  # fmt: skip
 
 
 class AttachmentCreate(Input):
@@ -67,7 +75,7 @@ class AttachmentCreate(Input):
 
     subject_kind: SubjectKind
     subject_id: UUID
-    url: Annotated[str, Field(max_length=2000, pattern=r"^https://[^\s\x00-\x1f\x7f\x22<>\\]+$", description="An https address.")]
+    url: Annotated[str, Field(max_length=2000, pattern=_ADDRESS, description="An https address, without a user name or password.")]
     name: Line
     media_type: Annotated[str, Field(pattern=r"^[a-z]+/[a-zA-Z0-9.+-]{1,100}$")] | None = None
 

@@ -6,11 +6,13 @@ import contextlib
 import re
 from base64 import b64decode
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from email.errors import MessageError
 from email.header import decode_header
 from email.message import Message
 from email.parser import BytesHeaderParser, BytesParser
 from email.policy import compat32
+from email.utils import parsedate_to_datetime
 from html.parser import HTMLParser
 
 # What the standard library raises on input that it did not expect; a mail must be shown all the same.
@@ -98,6 +100,15 @@ def headers_of(content: bytes) -> tuple[tuple[str, str], ...]:
         return tuple((clean(name), decoded_header(str(raw))) for name, raw in parsed.raw_items())
     except BROKEN:
         return ()
+
+
+def instant_of(date: str) -> datetime | None:
+    """Return the instant of a Date header in UTC, None where it names none; one without a zone is taken as UTC."""
+    try:
+        at = parsedate_to_datetime(date)
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (*BROKEN, OverflowError):
+        return None
 
 
 def decoded_header(raw: str) -> str:

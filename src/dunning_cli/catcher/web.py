@@ -18,13 +18,13 @@ from starlette.middleware.base import RequestResponseEndpoint
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from dunning_cli.catcher.folder import CaughtMail, MailFolder, Search
-from dunning_cli.catcher.reading import Reading, read_mail
+from dunning_cli.catcher.reading import Reading, instant_of, read_mail
 from dunning_cli.catcher.schemas import AttachmentOut, CountOut, HeaderOut, MailDetailOut, MailListOut, MailOut
 
 _HERE = Path(__file__).parent
 _PAGE_POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-# The mail itself: shut into an origin of its own, styled by itself, and unable to load anything from anywhere.
-_MAIL_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; frame-ancestors 'self'"
+# The mail itself: shut into an origin of its own, styled by itself, and unable to load anything from anywhere. A link that is clicked opens beside it.
+_MAIL_POLICY = "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; frame-ancestors 'self'"
 _HEAD = re.compile(r"<head\b[^>]*>", re.IGNORECASE)
 _MAILS_PER_PAGE = 50
 _VIEWS = ("html", "text", "headers")
@@ -59,7 +59,7 @@ async def _add_security_headers(request: Request, call_next: RequestResponseEndp
 
 def _add_pages(app: FastAPI, mails: MailFolder) -> None:
     templates = Jinja2Templates(directory=_HERE / "templates")
-    templates.env.filters |= {"day_and_time": day_and_time, "octets": octets}
+    templates.env.filters |= {"day_and_time": day_and_time, "octets": octets, "dated": dated}
 
     @app.get("/", include_in_schema=False)
     async def inbox(request: Request, q: str = "", after: str | None = None) -> HTMLResponse:
@@ -83,7 +83,7 @@ def _add_pages(app: FastAPI, mails: MailFolder) -> None:
         _, reading = await _read(mails, mail_id)
         if reading.html is None:
             raise HTTPException(404, "This mail has no HTML part.")
-        # A click inside the frame would otherwise replace the mail by an error; the page lists the links beside it.
+        # A click inside the frame would otherwise replace the mail.
         framed = _HEAD.sub(lambda head: head.group() + '<base target="_blank">', reading.html, count=1)
         return HTMLResponse(framed, headers={"Content-Security-Policy": _MAIL_POLICY})
 
@@ -177,6 +177,12 @@ def _cursor(after: str | None) -> str | None:
 def _download(name: str, media_type: str, content: bytes) -> Response:
     disposition = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
     return Response(content, media_type=media_type, headers={"Content-Disposition": disposition, "Content-Security-Policy": "sandbox"})
+
+
+def dated(mail: CaughtMail) -> str:
+    """Return the instant by which people know a mail, in ISO 8601: that of its Date header, which follows a test clock; without one, its arrival."""
+    at = instant_of(mail.summary.date)
+    return mail.received_at if at is None else at.isoformat()
 
 
 def day_and_time(stamp: str) -> str:

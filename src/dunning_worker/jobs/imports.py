@@ -8,11 +8,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
-from typing import NoReturn
 
 import asyncpg
 
-from dunning.collection import assignment_rule_store, sharing
+from dunning.collection import sharing
 from dunning.collection.assignment_rules import COLLECTOR
 from dunning.collection.sharing import Applied
 from dunning.events import due_work
@@ -23,32 +22,20 @@ from dunning.kit.ids import CustomerId, ImportId, TenantId
 from dunning.kit.logs import logger
 from dunning.ledger import import_kinds, import_store, importing, ledgers
 from dunning.ledger.import_files import FileRow, read_rows
-from dunning.ledger.import_store import Import, RowRecord
+from dunning.ledger.import_store import Import
 from dunning.receipts import import_kind
 from dunning.tenancy import service as tenancy
 from dunning_worker.collector import few_collections
-from dunning_worker.jobs.assigning import ROLES, assign_everybody
-from dunning_worker.jobs.rehearsal import mentioned_by, rehearse
+from dunning_worker.jobs.assigning import assign_everybody
+from dunning_worker.jobs.rehearsal import SAY_WHO_OWES, mentioned_by, rehearse
 from dunning_worker.world import World
 
 KINDS = {kind.name: kind for kind in (import_kinds.CUSTOMERS, import_kinds.DOCUMENTS, import_kind.RECEIPTS, import_kinds.HOLDS)}
 log = logger("worker")
-LAST_ROW = 2**31 - 1
 ANALYSE_AFTER = (1, 10, 100, 1000)
 """Batches of one import after which the planner's statistics are renewed, where the tables have outgrown them."""
 OFTEN_SECONDS = 0.0005
 USUAL_SECONDS = sys.getswitchinterval()
-SAY_WHO_OWES = ("customers", "documents", "mixed")
-"""Kinds of files after which customers without a collector are looked at again."""
-
-
-class _Rehearsed(Exception):
-    """Ends a dry run, so that everything it wrote is undone, and carries what it found."""
-
-    def __init__(self, imported: Import, rows: list[RowRecord]) -> None:
-        super().__init__()
-        self.imported = imported
-        self.rows = rows
 
 
 async def work_on_imports(world: World, tenant_id: TenantId) -> int:
@@ -74,7 +61,7 @@ async def work_on_imports(world: World, tenant_id: TenantId) -> int:
             continue
         try:
             with few_collections(), _turns_taken_often():
-                done = await (_answer if imported.dry_run else _apply)(world, tenant_id, imported, content)
+                done = await (rehearse(world, tenant_id, imported, content, KINDS) if imported.dry_run else _apply(world, tenant_id, imported, content))
         except (*AWAY, InjectedFault, asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError):
             raise
         except Exception:
@@ -258,59 +245,6 @@ async def _retry(world: World, tenant_id: TenantId, imported: Import) -> None:
                     raise
             else:
                 break
-
-
-async def _answer(world: World, tenant_id: TenantId, imported: Import, content: bytes) -> bool:
-    async with world.database.reading(tenant_id) as session:
-        shared_out = imported.kind in SAY_WHO_OWES and await assignment_rule_store.active_rules(session, tenant_id, imported.ledger_id)
-    # Who is given a customer depends on how many each has by then, so a file for a ledger with such rules is tried as a whole.
-    return await (_dry_run(world, tenant_id, imported, content) if shared_out else rehearse(world, tenant_id, imported, content, KINDS))
-
-
-async def _dry_run(world: World, tenant_id: TenantId, imported: Import, content: bytes) -> bool:
-    """Apply the whole file in one transaction, read what became of its rows, undo everything, and keep only the answer.
-
-    The customers it names are locked meanwhile, so a dry run is for files of a size that a person looks at.
-    """
-    async with world.database.transaction(tenant_id) as session:
-        locked = await import_store.lock_import(session, tenant_id, imported.import_id)
-        if locked is None or locked.state != "staged":
-            return False
-        clock = await _clock(session, tenant_id)
-        try:
-            async with session.savepoint():
-                await _rehearse(session, clock, tenant_id, locked, content, world.settings.import_batch_rows)
-        except _Rehearsed as found:
-            # Without its content a parked row is never tried again.
-            rows = [row._replace(content=None) for row in found.rows]
-            await import_store.insert_rows(session, tenant_id, locked.ledger_id, locked.import_id, rows)
-            await import_store.set_counts(session, tenant_id, locked.import_id, found.imported.next_row, found.imported.counts)
-            await importing.finish(session, clock, tenant_id=tenant_id, imported=found.imported)
-    return True
-
-
-async def _rehearse(session: Session, clock: Clock, tenant_id: TenantId, imported: Import, content: bytes, size: int) -> NoReturn:
-    rows = _rows_from(imported, content)
-    while batch := list(islice(rows, size)):
-        made = await importing.apply_rows(session, clock, tenant_id=tenant_id, imported=imported, rows=batch, kinds=KINDS, one_by_one=True)
-        await _assign_new(session, clock, tenant_id, imported, made, batch[-1].row_no + 1)
-    import_id = imported.import_id
-    seen = await import_store.lock_import(session, tenant_id, import_id) or imported
-    if imported.mode == "snapshot":
-        mentioned, customers = mentioned_by(imported, content, KINDS)
-        while await importing.close_unmentioned(session, clock, tenant_id=tenant_id, imported=seen, mentioned=mentioned, customers=customers, limit=size):
-            seen = await import_store.lock_import(session, tenant_id, import_id) or seen
-    stuck: set[tuple[ImportId, int]] = set()
-    while await importing.retry_parked(session, clock, tenant_id=tenant_id, imported=seen, kinds=KINDS, limit=size, stuck=stuck, one_by_one=True):
-        seen = await import_store.lock_import(session, tenant_id, import_id) or seen
-    for role in ROLES if imported.kind in SAY_WHO_OWES else ():
-        found, place = await sharing.apply(session, clock, tenant_id=tenant_id, actor=imported.actor, ledger_id=imported.ledger_id, role=role)
-        while place is not None:
-            part, place = await sharing.apply(session, clock, tenant_id=tenant_id, actor=imported.actor, ledger_id=imported.ledger_id, role=role, after=place)
-            found.include(part)
-        await _note_assigned(session, tenant_id, imported, role, found)
-    seen = await import_store.lock_import(session, tenant_id, import_id) or seen
-    raise _Rehearsed(seen, await import_store.rows_after(session, tenant_id, import_id, None, 0, LAST_ROW))
 
 
 async def _clock(session: Session, tenant_id: TenantId) -> Clock:

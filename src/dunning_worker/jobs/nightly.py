@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 
-from dunning.collection import action_queries, actions, nights, run_store
+from dunning.collection import nights, run_store
 from dunning.collection.despatch import Outbound
 from dunning.collection.nights import Night
 from dunning.events import due_work
-from dunning.kit.clock import local_date
 from dunning.kit.faults import faultpoint
 from dunning.kit.ids import TenantId
 from dunning.tenancy import service as tenancy
+from dunning_worker.jobs import actions
 from dunning_worker.jobs.assigning import assign_everybody
 from dunning_worker.jobs.watch import watch_ledger
 from dunning_worker.world import World
@@ -53,11 +53,7 @@ async def run_night(world: World, tenant_id: TenantId, night: Night) -> int:
             done = await nights.tidy_up(session, clock, tenant_id=tenant_id, ledger_id=ledger_id, outbound=outbound)
             kept_since = clock.now() - dt.timedelta(days=world.settings.inputs_kept_days)
             done += await run_store.forget_inputs(session, tenant_id, kept_since, nights.BATCH)
-            today = local_date(clock.now(), night.ledger.time_zone)
-            waiting = [] if done else await action_queries.scheduled_actions(session, tenant_id, ledger_id, today, nights.LEDGERS_MAX)
-    for action_id in waiting:
-        async with world.database.transaction(tenant_id) as session:
-            await actions.carry_out_scheduled(session, clock, tenant_id=tenant_id, action_id=action_id, outbound=outbound, actor=nights.JOB)
+    await actions.carry_out(world, tenant_id, ledger_id=ledger_id, actor=nights.JOB)
     await assign_everybody(world, tenant_id, ledger_id, nights.JOB)
     await faultpoint("night_prepared")
     async with world.database.transaction(tenant_id) as session:

@@ -6,22 +6,34 @@ import asyncio
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
+from dunning.collection import trial_sharing
+from dunning.collection.trial_sharing import Terms
 from dunning.kit.clock import Clock
 from dunning.kit.database import Session
-from dunning.kit.ids import ImportId, TenantId
+from dunning.kit.ids import CustomerId, ImportId, TenantId
 from dunning.ledger import import_store, importing
 from dunning.ledger.connected import Connections, Name, pieces_of
 from dunning.ledger.import_files import FileRow, KindOfRow, read_rows
 from dunning.ledger.import_store import Import, RowRecord
+from dunning.ledger.rules import OpenItem
 from dunning.tenancy import service as tenancy
 from dunning_worker.world import World
 
 Kinds = Mapping[str, KindOfRow]
 LAST_ROW = 2**31 - 1
+SAY_WHO_OWES = ("customers", "documents", "mixed")
+"""Kinds of files after which customers without a collector are looked at again."""
 PIECES_READ = 20
 """Pieces whose rows are kept in memory at once; the file is read again for each so many."""
+
+
+class _Shares(NamedTuple):
+    """The rules by which customers are given to somebody, and the customers of one piece."""
+
+    terms: Terms
+    external_ids: list[str]
 
 
 class _Tried(Exception):
@@ -42,14 +54,24 @@ async def rehearse(world: World, tenant_id: TenantId, imported: Import, content:
     """
     size = world.settings.import_batch_rows
     connections, named = await asyncio.to_thread(_connected, imported, content, kinds)
-    async with world.database.reading(tenant_id) as session:
+    closing: list[OpenItem] = []
+    async with world.database.transaction(tenant_id) as session:
         await importing.names_apart(session, tenant_id=tenant_id, imported=imported, kinds=kinds, connections=connections)
+        if imported.mode == "snapshot":
+            mentioned, customers = mentioned_by(imported, content, kinds)
+            closing = await importing.unmentioned(session, tenant_id=tenant_id, imported=imported, mentioned=mentioned, customers=customers, limit=size)
+        terms = await trial_sharing.terms_of(session, tenant_id=tenant_id, ledger_id=imported.ledger_id, closing=closing)
+    shares_out = imported.kind in SAY_WHO_OWES and bool(terms.rules.rules)
+    customers_of = connections.by_root("customer") if shares_out else {}
     pieces = await asyncio.to_thread(pieces_of, named, connections, size)
     counts: dict[str, Any] = {}
     records: list[RowRecord] = []
     for first in range(0, len(pieces), PIECES_READ):
-        for rows in await asyncio.to_thread(_read, imported, content, kinds, pieces[first : first + PIECES_READ]):
-            found = await _try(world, tenant_id, imported, rows, kinds, size)
+        some = pieces[first : first + PIECES_READ]
+        for row_nos, rows in zip(some, await asyncio.to_thread(_read, imported, content, kinds, some), strict=True):
+            roots = {connections.root(name) for row_no in row_nos if (name := named[row_no - 1][1]) is not None} if shares_out else set()
+            shares = _Shares(terms, [called for root in roots for called in customers_of.get(root, ())]) if shares_out else None
+            found = await _try(world, tenant_id, imported, rows, kinds, size, shares)
             if found is None:
                 return False
             importing.add_counts(counts, found.counts)
@@ -61,20 +83,11 @@ async def rehearse(world: World, tenant_id: TenantId, imported: Import, content:
         locked = await import_store.lock_import(session, tenant_id, imported.import_id)
         if locked is None or locked.state != "staged":
             return False
-        if imported.mode == "snapshot":
-            mentioned, customers = mentioned_by(imported, content, kinds)
-            closed = await importing.would_close(
-                session,
-                tenant_id=tenant_id,
-                imported=imported,
-                mentioned=mentioned,
-                customers=customers,
-                limit=size,
-                counts=counts,
-                first_row=following,
-            )
-            records += closed
-            following += len(closed)
+        records += importing.closing_records(following, counts, closing)
+        following += len(closing)
+        if shares_out:
+            others = await trial_sharing.look_at_others(session, terms, tenant_id=tenant_id, named=frozenset(connections.named("customer")))
+            importing.add_counts(counts, others)
         await import_store.insert_rows(session, tenant_id, locked.ledger_id, locked.import_id, records)
         await import_store.set_counts(session, tenant_id, locked.import_id, following, counts)
         locked.counts.clear()
@@ -120,26 +133,36 @@ def _read(imported: Import, content: bytes, kinds: Kinds, pieces: Sequence[Seque
     return found
 
 
-async def _try(world: World, tenant_id: TenantId, imported: Import, rows: Sequence[FileRow], kinds: Kinds, size: int) -> _Tried | None:
+async def _try(
+    world: World, tenant_id: TenantId, imported: Import, rows: Sequence[FileRow], kinds: Kinds, size: int, shares: _Shares | None
+) -> _Tried | None:
     """Apply a piece in a transaction that is undone; None when the import no longer waits for its answer."""
     try:
         async with world.database.transaction(tenant_id) as session:
             locked = await import_store.lock_import(session, tenant_id, imported.import_id)
             if locked is None or locked.state != "staged":
                 return None
-            await _try_out(session, tenant_id, locked, rows, kinds, size)
+            await _try_out(session, tenant_id, locked, rows, kinds, size, shares)
     except _Tried as tried_out:
         return tried_out
 
 
-async def _try_out(session: Session, tenant_id: TenantId, locked: Import, rows: Sequence[FileRow], kinds: Kinds, size: int) -> NoReturn:
+async def _try_out(
+    session: Session, tenant_id: TenantId, locked: Import, rows: Sequence[FileRow], kinds: Kinds, size: int, shares: _Shares | None
+) -> NoReturn:
     clock = await _clock(session, tenant_id)
+    at_once = trial_sharing.Found()
     for batch in _batches(rows, size):
-        await _apply(session, clock, tenant_id, locked, batch, kinds)
+        made = await _apply(session, clock, tenant_id, locked, batch, kinds)
+        if shares is not None:
+            await trial_sharing.look_at_new(session, shares.terms, at_once, tenant_id=tenant_id, customer_ids=made)
     tried = 1
     stuck: set[tuple[ImportId, int]] = set()
     while tried:
         tried = await importing.retry_parked(session, clock, tenant_id=tenant_id, imported=locked, kinds=kinds, limit=size, stuck=stuck, one_by_one=True)
+    if shares is not None:
+        counted = await trial_sharing.look_at_named(session, shares.terms, at_once, tenant_id=tenant_id, external_ids=shares.external_ids)
+        importing.add_counts(locked.counts, counted)
     raise _Tried(locked.counts, await import_store.rows_after(session, tenant_id, locked.import_id, None, 0, LAST_ROW))
 
 
@@ -148,12 +171,12 @@ def _batches(rows: Sequence[FileRow], size: int) -> Iterator[list[FileRow]]:
         yield list(batch)
 
 
-async def _apply(session: Session, clock: Clock, tenant_id: TenantId, locked: Import, batch: Sequence[FileRow], kinds: Kinds) -> None:
+async def _apply(session: Session, clock: Clock, tenant_id: TenantId, locked: Import, batch: Sequence[FileRow], kinds: Kinds) -> list[CustomerId]:
     try:
         async with session.savepoint():
-            await importing.apply_rows(session, clock, tenant_id=tenant_id, imported=locked, rows=batch, kinds=kinds)
+            return await importing.apply_rows(session, clock, tenant_id=tenant_id, imported=locked, rows=batch, kinds=kinds)
     except importing.REFUSED:
-        await importing.apply_rows(session, clock, tenant_id=tenant_id, imported=locked, rows=batch, kinds=kinds, one_by_one=True)
+        return await importing.apply_rows(session, clock, tenant_id=tenant_id, imported=locked, rows=batch, kinds=kinds, one_by_one=True)
 
 
 async def _clock(session: Session, tenant_id: TenantId) -> Clock:

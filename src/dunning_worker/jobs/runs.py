@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from uuid import UUID
 
 import asyncpg
@@ -13,11 +14,12 @@ from dunning.collection.despatch import Outbound
 from dunning.collection.planning import Page, PageFacts
 from dunning.collection.runs import RunBatch
 from dunning.events import due_work
-from dunning.kit.database import AWAY, Session
-from dunning.kit.faults import InjectedFault, faultpoint
+from dunning.kit.database import Session
+from dunning.kit.faults import faultpoint
 from dunning.kit.ids import CustomerId, RunId, TenantId
 from dunning.kit.logs import logger
 from dunning.tenancy import service as tenancy
+from dunning_worker.batches import NO_PARTS_FAULT, together_or_each
 from dunning_worker.collector import few_collections
 from dunning_worker.world import World
 
@@ -30,7 +32,7 @@ class _TakenOver(Exception):  # nothing is wrong: another worker goes on with th
     """The lease on a run has ended, and with it this worker's right to write."""
 
 
-NOT_ONE_CUSTOMERS_FAULT = (*AWAY, InjectedFault, asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError, runs.SendingOff, _TakenOver)
+NO_CUSTOMERS_FAULT = (*NO_PARTS_FAULT, runs.SendingOff, _TakenOver)
 """What ends a batch without anything being wrong with one of its customers."""
 
 
@@ -52,7 +54,7 @@ async def work_on_runs(world: World, tenant_id: TenantId) -> int:
         try:
             with few_collections():
                 await (_plan if run["state"] == "planning" else _carry_out)(world, tenant_id, run)
-        except (*AWAY, InjectedFault, asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError):
+        except NO_PARTS_FAULT:
             raise
         except Exception as error:
             log.exception("run.failed", run_id=run["run_id"], tenant_id=tenant_id)
@@ -153,14 +155,14 @@ async def _next_batch(world: World, tenant_id: TenantId, leased: asyncpg.Record,
 
 
 async def _batch_or_each(world: World, tenant_id: TenantId, run: asyncpg.Record, outbound: Outbound, batch: RunBatch) -> None:
-    try:
-        await _batch(world, tenant_id, run, outbound, batch)
-    except NOT_ONE_CUSTOMERS_FAULT:
-        raise
-    except Exception as error:  # noqa: BLE001  # whatever it was, its customers are carried out one by one
-        log.warning("run.batch_failed", run_id=run["run_id"], customers=len(batch.planned), error=type(error).__name__)
-        for one in batch.single():
-            await _one(world, tenant_id, run, outbound, one)
+    async def customer_failed(one: RunBatch, error: Exception) -> None:
+        """List what fails on the run; it touches no other."""
+        customer_id = one.planned[0].customer_id
+        log.error("run.customer_failed", run_id=run["run_id"], customer_id=customer_id, exc_info=error)
+        async with world.database.transaction(tenant_id) as session:
+            await run_store.set_outcomes(session, tenant_id, run["run_id"], [customer_id], ["failed"], [planning.error_text(error)])
+
+    await together_or_each(batch, batch.single(), partial(_batch, world, tenant_id, run, outbound), customer_failed, passed_on=NO_CUSTOMERS_FAULT)
     await faultpoint("run_batch_executed")
 
 
@@ -179,16 +181,3 @@ async def _kept(session: Session, world: World, tenant_id: TenantId, leased: asy
     if run is None:
         raise _TakenOver
     return run
-
-
-async def _one(world: World, tenant_id: TenantId, run: asyncpg.Record, outbound: Outbound, batch: RunBatch) -> None:
-    """Carry out one customer by itself; what fails is listed on the run and touches no other."""
-    try:
-        await _batch(world, tenant_id, run, outbound, batch)
-    except NOT_ONE_CUSTOMERS_FAULT:
-        raise
-    except Exception as error:
-        customer_id = batch.planned[0].customer_id
-        log.exception("run.customer_failed", run_id=run["run_id"], customer_id=customer_id)
-        async with world.database.transaction(tenant_id) as session:
-            await run_store.set_outcomes(session, tenant_id, run["run_id"], [customer_id], ["failed"], [planning.error_text(error)])

@@ -21,6 +21,8 @@ from dunning_worker.world import World
 
 log = logger("worker")
 
+LOOK_AGAIN_SECONDS = 0.05
+
 
 async def work_on_walks(world: World, tenant_id: TenantId) -> int:
     """Walk the tenant's open walk to its end and return 1, or 0 where there is none or another worker walks it.
@@ -82,11 +84,19 @@ async def _walk(world: World, tenant_id: TenantId, walk: asyncpg.Record) -> None
 
 
 async def settle(world: World, tenant_id: TenantId) -> None:
-    """Do everything that is due at the clock's present: imports, runs, sending, and what sending makes due again."""
-    await work_on_imports(world, tenant_id)
+    """Do everything that is due at the clock's present: imports, runs, sending, and what sending makes due again.
+
+    What a loop or another worker is doing at that moment is waited for, so that the clock moves only when the present is over, and a walk brings the
+    same whoever does its work. What a dead one has left is taken over when its lease ends.
+    """
     while True:
+        await work_on_imports(world, tenant_id)
         await watch_agreements(world, tenant_id)
         await runs.work_on_runs(world, tenant_id)
         await actions.carry_out_due(world, tenant_id)
-        if not await dispatch.drain_tenant(world, tenant_id):
-            return
+        if await dispatch.drain_tenant(world, tenant_id):
+            continue
+        async with world.database.reading(tenant_id) as session:
+            if not await walks.is_under_way(session, tenant_id=tenant_id):
+                return
+        await asyncio.sleep(LOOK_AGAIN_SECONDS)

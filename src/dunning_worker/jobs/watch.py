@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from dunning.collection import watching
 from dunning.collection.despatch import Outbound
 from dunning.events import due_work
@@ -9,7 +11,7 @@ from dunning.kit.faults import faultpoint
 from dunning.kit.ids import CustomerId, LedgerId, TenantId
 from dunning.kit.logs import logger
 from dunning.tenancy import service as tenancy
-from dunning_worker.jobs.runs import NOT_ONE_CUSTOMERS_FAULT
+from dunning_worker.batches import together_or_each
 from dunning_worker.world import World
 
 log = logger("worker")
@@ -42,19 +44,19 @@ async def watch_ledger(world: World, tenant_id: TenantId, ledger_id: LedgerId) -
     """
     total = 0
     failed: list[CustomerId] = []
+
+    async def customer_failed(customer_ids: list[CustomerId], error: Exception) -> None:
+        # One customer's agreements that cannot be read must not keep the others' promises and blocks as they are.
+        log.error("watch.customer_failed", tenant_id=tenant_id, customer_id=customer_ids[0], exc_info=error)
+        failed.extend(customer_ids)
+
     while True:
         async with world.database.reading(tenant_id) as reading:
             clock = tenancy.clock_of(await tenancy.tenant_of(reading, tenant_id))
             found = await watching.to_look_at(reading, clock, tenant_id=tenant_id, ledger_id=ledger_id, without=failed)
         if not found:
             return total
-        try:
-            await _look(world, tenant_id, ledger_id, found)
-        except NOT_ONE_CUSTOMERS_FAULT:
-            raise
-        except Exception as error:  # noqa: BLE001  # whatever it was, its customers are looked at one by one
-            log.warning("watch.batch_failed", ledger_id=ledger_id, customers=len(found), error=type(error).__name__)
-            failed += [customer_id for customer_id in found if not await _look_at_one(world, tenant_id, ledger_id, customer_id)]
+        await together_or_each(found, [[one] for one in found], partial(_look, world, tenant_id, ledger_id), customer_failed)
         total += len(found)
 
 
@@ -64,15 +66,3 @@ async def _look(world: World, tenant_id: TenantId, ledger_id: LedgerId, customer
         outbound = Outbound.of(world.settings, world.keyring)
         await watching.look(session, clock, tenant_id=tenant_id, ledger_id=ledger_id, customer_ids=customer_ids, outbound=outbound)
         await faultpoint("agreements_looked_at")
-
-
-async def _look_at_one(world: World, tenant_id: TenantId, ledger_id: LedgerId, customer_id: CustomerId) -> bool:
-    try:
-        await _look(world, tenant_id, ledger_id, [customer_id])
-    except NOT_ONE_CUSTOMERS_FAULT:
-        raise
-    except Exception:
-        # One customer's agreements that cannot be read must not keep the others' promises and blocks as they are.
-        log.exception("watch.customer_failed", tenant_id=tenant_id, customer_id=customer_id)
-        return False
-    return True

@@ -18,15 +18,15 @@ from dunning.kit.clock import Clock
 from dunning.kit.database import ReadSession, Session
 from dunning.kit.errors import Conflict, Malformed
 from dunning.kit.ids import ActionId, ClaimId, CustomerId, LedgerId, MessageId, TemplateId, TenantId, new_id
-from dunning.messages import template_store, test_store
+from dunning.messages import template_store, template_test_store
 from dunning.messages.dispatch import relay_of
 from dunning.messages.language import choose_language
 from dunning.messages.preview import PreviewRefused, contents_to_show
 from dunning.messages.rendering import CannotRender, Rendered, render
 from dunning.messages.sample_claim import CONTACT_NAME, CRM_URL, sample_claim
 from dunning.messages.template_store import Contents
+from dunning.messages.template_test_store import NewTest
 from dunning.messages.templates import CompiledTemplate
-from dunning.messages.test_store import NewTest
 from dunning.tenancy import service as tenancy
 from dunning.tenancy.service import Tenant
 
@@ -140,7 +140,7 @@ async def send_test(
         )
         for spoken in _languages(contents, language, subject.claim)
     ]
-    await test_store.insert_tests(session, tenant_id, tests, actor=actor)
+    await template_test_store.insert_tests(session, tenant_id, tests, actor=actor)
     told = [
         NewEvent("message.test_queued", "message", test.message_id, None, {"template_id": template_id, "version": version, "language": test.rendered.language})
         for test in tests
@@ -180,7 +180,7 @@ async def _subject_of(session: ReadSession, clock: Clock, ports: TestPorts, tena
 def _languages(contents: Contents, wished: str | None, claim: Mapping[str, Any]) -> list[str]:
     if wished == "all":
         return sorted(contents)
-    return [choose_language(contents, contact=wished, customer=None if wished else claim["language"], ledger=None if wished else next(iter(contents))).language]
+    return [choose_language(contents, contact=wished, customer=None if wished else claim["language"], ledger=None if wished else next(iter(contents)))]
 
 
 def _rendered(template_id: TemplateId, version: int | None, contents: Contents, subject: _Subject, language: str, content_mode: Any) -> Rendered:

@@ -1,0 +1,52 @@
+"""What counts as an action with a customer, and as a contact: one definition for the explorer, the control reports and the phone list.
+
+An action is:
+
+- a message to the customer that was accepted, copies left out;
+- a task that a person completed, or a notice that a person completed by other means (a letter handed over), on the day stated;
+- an activity that somebody recorded: a call, answered or not, a visit, a meeting, a mail received, a note, or a word of their own.
+
+What the software notes by itself is none: a claim issued for a message that then expired or was cancelled, a promise found broken, a dispute resolved,
+operations. A contact is an action in which the customer heard from us or we from it: such a message or notice, a completed task that contacts
+it, a call, visit or meeting in which somebody was reached, a mail received.
+"""
+
+from __future__ import annotations
+
+from dunning.collection.activity_store import NOT_REACHED, SPOKEN_KINDS
+from dunning.scenarios.steps import CONTACT_TASKS
+
+CONTACT_KINDS = (*SPOKEN_KINDS, "email_received")
+"""Activities in which somebody spoke with the customer, or heard of it."""
+NOTED_BY_ITSELF = ("promise_kept", "promise_broken", "promise_cancelled", "promise_reopened", "promise_put_off", "promise_waits", "dispute_resolved")
+"""Activities that belong to no action and that nobody recorded."""
+_TASKS = tuple(sorted(kind.value for kind in CONTACT_TASKS))
+
+
+def done_with(*, customer: str, zone: str) -> str:
+    """Return a query of the actions with a customer of the tenant $1, one row each; the arguments are SQL.
+
+    `kind` and `id` name the activity or action, `what` says what it was, `types` all that it may be looked for by, `at` when, `on_day` the day of that in
+    the ledger's zone, `contact` whether it was a contact.
+    """
+    return f"""
+   select 'activity' as kind, n.activity_id as id, n.kind as what, array[n.kind] as types, n.business_at as at,
+          (n.business_at at time zone {zone})::date as on_day,
+          n.kind in {CONTACT_KINDS} and coalesce(n.outcome, '') not in {NOT_REACHED} as contact, n.outcome, n.text, n.actor
+     from activity n
+    where n.tenant_id = $1 and n.customer_id = {customer}
+      and (n.kind in {CONTACT_KINDS} or (n.action_id is null and n.kind not in {NOTED_BY_ITSELF}))
+   union all
+   select 'action', a.action_id, coalesce(a.task_kind, a.step_code, a.kind), array[a.task_kind, a.step_code],
+          greatest(a.executed_at, a.completed_on::timestamp at time zone {zone}), a.completed_on,
+          a.kind = 'notice' or (coalesce(a.task_kind, 'call') in {_TASKS}
+            and not exists (select from activity z where z.tenant_id = $1 and z.customer_id = {customer} and z.action_id = a.action_id and z.outcome in {NOT_REACHED})),
+          null, coalesce(a.title, a.step_name), null
+     from action a
+    where a.tenant_id = $1 and a.customer_id = {customer} and a.state = 'completed' and a.kind in ('notice', 'task')
+      and coalesce(a.content ->> 'audience', 'customer') <> 'internal'
+   union all
+   select 'action', m.action_id, coalesce(a.step_code, a.kind), array[m.channel, a.step_code], m.accepted_at, m.accepted_on, true, null,
+          coalesce(a.title, a.step_name), null
+     from message m join action a on a.tenant_id = $1 and a.action_id = m.action_id
+    where m.tenant_id = $1 and m.customer_id = {customer} and m.state = 'accepted' and m.audience = 'customer' and not m.is_copy"""
