@@ -133,9 +133,7 @@ async def _pages(ground: Ground, company: Company, clock: Clock) -> dict[Line, t
     found = {AGENDA: (await _timed(agenda, ROUNDS), await _timed(bare.again, ROUNDS))}
     for line, search, currency in ((EXPLORER, by_due, None), (AMOUNTS, by_amount, "EUR")):
         bare = _Bare(ground)
-        await explorer_store.customers_after(
-            bare, tenant_id, days, search.where, rungs, sort=search.sort, currency=currency, after=None, limit=PAGE + 1
-        )
+        await explorer_store.customers_after(bare, tenant_id, days, search.where, rungs, sort=search.sort, currency=currency, after=None, limit=PAGE + 1)
         rounds = ROUNDS if line is EXPLORER else 3
         found[line] = (await _timed(lambda search=search: explored(search), rounds), await _timed(bare.again, rounds))
     bare = _Bare(ground)

@@ -38,7 +38,7 @@ DESCRIPTION = """
 Receivables reminders, fair and provable. Push customers, invoices and payments; the worker decides what is due by the scenarios you publish,
 sends it, and keeps graded evidence of each message.
 
-**Begin here:** choose *Authorize*, paste an API key, then try `GET /v1/tenant`. Every example body runs as it stands.
+**Begin here:** choose *Authorize*, paste an API key, then try `GET /v1/tenant`. Every example body is complete: put ids of your own in, and it runs.
 Amounts are text (`{"amount": "1234.50", "currency": "EUR"}`), days are `YYYY-MM-DD`, instants are UTC. Errors are RFC 9457 problems with a stable `code`.
 Lists answer `{data, next_cursor}`. Objects can be addressed by your own ids wherever a path says `external_id`.
 """

@@ -244,7 +244,10 @@ async def test_what_is_settled_while_a_notice_waits_ends_it_and_its_task(stage: 
     await stage.remind()
     await stage.pay("100.00", item)
     await stage.advance(days=1)
-    assert {(one["kind"], one["state"], one["reason"]) for one in await stage.actions()} == {("notice", "cancelled", "settled"), ("task", "cancelled", "settled")}
+    assert {(one["kind"], one["state"], one["reason"]) for one in await stage.actions()} == {
+        ("notice", "cancelled", "settled"),
+        ("task", "cancelled", "settled"),
+    }
     assert await mails(stage) == 0
     await sound(stage)
 

@@ -97,7 +97,7 @@ def read_through(history: History) -> Counter[str]:
     return turns
 
 
-@settings(max_examples=20_000 if FULL else 600, deadline=None)
+@settings(max_examples=10_000 if FULL else 600, deadline=None)
 @given(HISTORIES)
 def test_the_rule_reads_every_history_as_a_plain_reading_does(history: History) -> None:
     """B-36, B-37: value dates, returns, money on account, disputes, in any order."""
@@ -239,7 +239,7 @@ def play(postgres: EmbeddedPostgres, where: Settings, examples: int, *, shrink: 
 
 def test_the_product_finds_what_a_plain_reading_finds(postgres: EmbeddedPostgres, settings: Settings) -> None:
     """The same on the real servers, through the API and the worker: statements, transitions and looks included."""
-    play(postgres, settings, 2_000 if FULL else 12)
+    play(postgres, settings, 300 if FULL else 12)
 
 
 @pytest.mark.parametrize("fault", ["record_date", "verdicts_last"])

@@ -175,6 +175,22 @@ async def test_money_on_account_counts_for_the_oldest_promise_first(stage: Stage
     await sound(stage)
 
 
+async def test_money_that_has_kept_a_promise_stays_with_it(stage: Stage) -> None:
+    """Also with one that waited for a dispute: each cent counts once, whatever comes later for an older one."""
+    await stage.open(QUIET)
+    customer = await stage.customer()
+    first, second = await stage.invoice("100.00"), await stage.invoice("50.00")
+    older, younger = await promise(stage, customer, "100.00", first, days=0), await promise(stage, customer, "50.00", second, days=0)
+    await dispute(stage, second)
+    await receive(stage, "50.00", on_account=True)
+    assert [(await now(stage, one))["received"]["amount"] for one in (older, younger)] == ["50.00", "0.00"]
+    await stage.advance(days=1)
+    assert [(one["state"], one["last_on"]) for one in [await now(stage, one) for one in (older, younger)]] == [("broken", "2026-03-02"), ("kept", None)]
+    await receive(stage, "50.00", first, on="2026-03-02")
+    assert [(await now(stage, one))["state"] for one in (older, younger)] == ["broken", "kept"]
+    await sound(stage)
+
+
 async def test_what_lay_on_account_before_the_promise_does_not_count(stage: Stage) -> None:
     await stage.open(QUIET)
     customer = await stage.customer()

@@ -165,3 +165,27 @@ async def test_the_pages_that_say_no_speak_the_visitors_language(
     await expect(page.get_by_role("button")).to_have_count(0)
     assert await faults_of(page) == []
     await context.close()
+
+
+async def test_the_api_docs_open_offline_and_an_operation_can_be_tried(served: str, chromium: Browser, api: httpx.AsyncClient) -> None:
+    """Groups with what they are, in an order to learn in; a key is pasted once and the first call answers."""
+    page = await chromium.new_page(viewport=SIZES["desk"])
+    elsewhere: list[str] = []
+    page.on("request", lambda request: elsewhere.append(request.url) if not request.url.startswith((served, "data:")) else None)
+    page.set_default_timeout(90_000)
+    await page.goto(f"{served}/docs")
+    await page.wait_for_selector(".opblock-tag")
+    assert [await group.get_attribute("data-tag") for group in (await page.locator(".opblock-tag").all())[:3]] == ["tenant", "people", "ledgers"]
+    assert await page.locator(".opblock-tag").count() == await page.locator(".opblock-tag small p").count()
+    await keep(page, "docs")
+    await page.get_by_role("button", name="Authorize").first.click()
+    await page.locator(".modal-ux input").fill(api.headers["Authorization"].removeprefix("Bearer "))
+    await page.locator(".modal-ux button.authorize").click()
+    await page.locator(".modal-ux button.btn-done").click()
+    await page.locator("#operations-tag-tenant a.nostyle").click()
+    await page.locator("#operations-tenant-get_tenant .opblock-summary-control").click()
+    await page.locator("#operations-tenant-get_tenant button.execute").click()
+    await expect(page.locator("#operations-tenant-get_tenant tr.response td.response-col_status").first).to_contain_text("200", timeout=30_000)
+    await keep(page, "docs-tried")
+    assert elsewhere == []
+    await page.close()

@@ -41,7 +41,14 @@ async def answers_of(books: Books, imported: dict[str, Any]) -> tuple[Any, ...]:
     found = (await books.api.get(f"/v1/imports/{imported['import_id']}/rows", params={"limit": 500})).json()["data"]
     counts = {name: n for name, n in imported["counts"].items() if n}
     totals = sorted((t["total"]["currency"], t["outcome"], t["total"]["amount"]) for t in imported["totals"] if t["total"]["amount"] != "0.00")
-    return imported["state"], counts, totals, imported["assigned"], imported["unassigned"], [(r["row_no"], r["kind"], r["external_id"], r["outcome"], r["field"], r["message"]) for r in found]
+    return (
+        imported["state"],
+        counts,
+        totals,
+        imported["assigned"],
+        imported["unassigned"],
+        [(r["row_no"], r["kind"], r["external_id"], r["outcome"], r["field"], r["message"]) for r in found],
+    )
 
 
 def file_of(dice: random.Random, rows: int) -> list[dict[str, Any]]:

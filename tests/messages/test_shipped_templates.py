@@ -233,7 +233,12 @@ def test_each_call_gives_contents_of_its_own() -> None:
 
 DECLARED = {"en": "declared", "es": r"(declarada|hemos declarado)", "it": r"(denunciato|abbiamo denunciato)", "fr": r"(déclarée|avons déclaré)"}
 INSURER = {"en": "insurer", "es": "aseguradora", "it": "assicuratore", "fr": "assureur"}
-YET_TO_COME = {"en": r"(may be|before|possible)", "es": r"(puede declararse|previo|posible)", "it": r"(può essere|prima|possibile)", "fr": r"(peut être|avant|possible)"}
+YET_TO_COME = {
+    "en": r"(may be|before|possible)",
+    "es": r"(puede declararse|previo|posible)",
+    "it": r"(può essere|prima|possibile)",
+    "fr": r"(peut être|avant|possible)",
+}
 
 
 @pytest.mark.parametrize("language", SUPPORTED_LANGUAGES)

@@ -129,9 +129,7 @@ def test_an_unmet_age_is_looked_at_again_on_the_day_it_is_reached():
 
 
 def budgeted(budget: int, days: int, *contacts: int) -> Position:
-    return position_of("A due -9")._replace(
-        defaults=Defaults(contact_budget=budget, contact_budget_days=days), counted=tuple(DAY_ZERO + on for on in contacts)
-    )
+    return position_of("A due -9")._replace(defaults=Defaults(contact_budget=budget, contact_budget_days=days), counted=tuple(DAY_ZERO + on for on in contacts))
 
 
 @pytest.mark.parametrize(

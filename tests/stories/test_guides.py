@@ -106,9 +106,10 @@ def test_the_first_steps_of_the_readme_lead_to_a_proposal(demo: Demo) -> None:
 def test_what_the_readme_prints_is_what_the_demo_says(demo: Demo) -> None:
     """The story is the same each time, so that its figures may stand in a text."""
     said = (demo.folder / "demo.log").read_text()
-    (shown,) = re.findall(r"^```\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    (shown,) = [text for language, text in blocks if not language]
     lines = [line.strip() for line in shown.splitlines() if line.strip() and line.strip() != "..."]
-    assert [line for line in lines if line not in said] == []
+    assert [line for line in lines if line not in said] == [], f"the demo says now:\n{said}"
 
 
 def test_no_log_of_the_demo_holds_a_token_or_an_address(demo: Demo) -> None:

@@ -86,7 +86,10 @@ async def absences_after(
 async def absences_between(session: ReadSession, tenant_id: TenantId, from_on: dt.date, until_on: dt.date) -> list[Absence]:
     """Return all absences that share a day with a time and were not cancelled, in the order in which they were noted."""
     rows = await session.rows(
-        f"{_SELECT} where a.tenant_id = $1 and a.cancelled_at is null and a.until_on >= $2 and a.from_on <= $3 order by a.absence_id", tenant_id, from_on, until_on
+        f"{_SELECT} where a.tenant_id = $1 and a.cancelled_at is null and a.until_on >= $2 and a.from_on <= $3 order by a.absence_id",
+        tenant_id,
+        from_on,
+        until_on,
     )
     return [Absence(**dict(row)) for row in rows]
 

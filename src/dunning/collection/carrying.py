@@ -141,9 +141,7 @@ async def narrow(session: Session, clock: Clock, scene: Scene, dropped: Sequence
     await cancel(session, clock, scene, over, OPERATION_NOT_NEEDED)
 
 
-async def _go(
-    session: Session, clock: Clock, scene: Scene, goings: Sequence[Going], made: Despatch, ahead: Ahead, happened: Sequence[NewEvent]
-) -> None:
+async def _go(session: Session, clock: Clock, scene: Scene, goings: Sequence[Going], made: Despatch, ahead: Ahead, happened: Sequence[NewEvent]) -> None:
     """Write what actions tell and do, and how they stand."""
     if not goings:
         return

@@ -287,9 +287,7 @@ class _Desk:
         contacts, domains = self.contacts[going.customer_id], self.scene.tenant.internal_domains
         named = going.own is not None and notice.primary and (going.own.contact_ids or going.own.to_emails)
         if going.own is not None and named:
-            found = addressed(
-                contacts, going.own.contact_ids, going.own.to_emails, internal=internal, own_domains=domains, colleagues=self.colleagues
-            )
+            found = addressed(contacts, going.own.contact_ids, going.own.to_emails, internal=internal, own_domains=domains, colleagues=self.colleagues)
         else:
             found = told(contacts, notice.to_roles, internal=internal, own_domains=domains)
         instead = notice.fallback[0] if notice.fallback else Channel.LETTER
@@ -307,9 +305,7 @@ class _Desk:
                 return [], Standing("cancelled", CONTACT_BUDGET, put_off_to=self.people.first_free(wanted))
         version = self._wording(going, notice)
         if version is None:
-            text = (
-                f"No template for a mail of text and link only: publish the template {LINK_ONLY_CODE}, then retry. {_by_hand_text(instead, going.step)}"
-            )
+            text = f"No template for a mail of text and link only: publish the template {LINK_ONLY_CODE}, then retry. {_by_hand_text(instead, going.step)}"
             return [], Standing("waiting", "no_template", instead.value, text)
         spoken = [
             (recipient, language, version)

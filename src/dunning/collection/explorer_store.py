@@ -223,4 +223,7 @@ async def keys_after(
 ) -> list[tuple[str, UUID]]:
     """Return the customers that a filter finds past a place, by name: the search form of the name, and the id."""
     text, values = _spine(days, where, "name", None, after, limit)
-    return [(row["key"], row["customer_id"]) for row in await session.rows(f"with {RUNGS.format(place=values.add(encode_json(rungs)))} {text}", tenant_id, *values.values[1:])]
+    return [
+        (row["key"], row["customer_id"])
+        for row in await session.rows(f"with {RUNGS.format(place=values.add(encode_json(rungs)))} {text}", tenant_id, *values.values[1:])
+    ]

@@ -90,9 +90,7 @@ async def _own_steps(session: ReadSession, tenant_id: TenantId, rows: Sequence[a
     return found
 
 
-async def _reachable(
-    session: ReadSession, tenant_id: TenantId, rows: Sequence[asyncpg.Record], today: dt.date
-) -> dict[UUID, tuple[tuple[str, Day], ...]]:
+async def _reachable(session: ReadSession, tenant_id: TenantId, rows: Sequence[asyncpg.Record], today: dt.date) -> dict[UUID, tuple[tuple[str, Day], ...]]:
     """Return by customer from when the people in its roles may be written to; nothing is asked where no ledger has a budget of a person."""
     budgets = {row["ledger_id"]: (row["person_contact_budget"], row["person_contact_budget_days"]) for row in rows if row["person_contact_budget"] is not None}
     found: dict[UUID, tuple[tuple[str, Day], ...]] = {}

@@ -94,7 +94,9 @@ def has_operations(going: Going) -> bool:
     return any(step.operations for step, _ in steps_of(going))
 
 
-async def look_ahead(session: Session, clock: Clock, scene: Scene, goings: Sequence[Going], may_have_begun: Collection[ActionId]) -> tuple[Ahead, list[NewEvent]]:
+async def look_ahead(
+    session: Session, clock: Clock, scene: Scene, goings: Sequence[Going], may_have_begun: Collection[ActionId]
+) -> tuple[Ahead, list[NewEvent]]:
     """Return which notices may leave as far as their steps' operations go, and what happened as events; nothing is read where no step asks for any.
 
     `may_have_begun` are those of the actions that were about to be carried out before.

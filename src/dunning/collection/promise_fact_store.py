@@ -29,7 +29,7 @@ async def promises_to_judge(session: ReadSession, tenant_id: TenantId, customer_
     """
     return await session.rows(
         f"""{_ROW} where p.tenant_id = $1 and p.customer_id = any ($2::uuid[]) and n.state is distinct from 'cancelled'
-              and (p.state = 'open' or (p.last_on >= $3 and (p.state in ('kept', 'broken') or p.reason = 'plan_broken')))
+              and (p.state = 'open' or (coalesce(p.last_on, p.decided_on) >= $3 and (p.state in ('kept', 'broken') or p.reason = 'plan_broken')))
             order by p.created_at, p.plan_id, p.instalment, p.promise_id""",  # fixed words
         tenant_id,
         list(customer_ids),

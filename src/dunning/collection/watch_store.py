@@ -53,7 +53,7 @@ async def note_looked_at(session: Session, tenant_id: TenantId, customer_ids: Se
         """update customer_state s
               set watched_version = facts_version,
                   watched = exists (select from promise p where p.tenant_id = $1 and p.customer_id = s.customer_id
-                                     and (p.state = 'open' or (p.state in ('kept', 'broken') and p.last_on >= $3)))
+                                     and (p.state = 'open' or (p.state in ('kept', 'broken') and coalesce(p.last_on, p.decided_on) >= $3)))
                          or exists (select from dispute d where d.tenant_id = $1 and d.customer_id = s.customer_id and (d.state = 'open' or d.credit_awaited))
                          or exists (select from account_block b where b.tenant_id = $1 and b.customer_id = s.customer_id and b.lifts_when_settled
                                      and (b.state = 'active' or (b.renewable and b.lifted_because = 'settled' and b.lifted_on >= $3)))

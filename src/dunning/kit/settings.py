@@ -90,7 +90,9 @@ class Settings(BaseSettings):
     evidence_window_seconds: int = Field(
         default=1800, ge=1, description="How long a message whose reply was lost is `uncertain` before it is `held` for a person."
     )
-    message_valid_hours: int = Field(default=48, ge=1, description="Hours after its window opens in which a message may still be sent, the next window in any case; then it expires.")
+    message_valid_hours: int = Field(
+        default=48, ge=1, description="Hours after its window opens in which a message may still be sent, the next window in any case; then it expires."
+    )
     link_valid_days: int = Field(default=90, ge=1, description="Life of a link in a mail.")
 
     poll_seconds: float = Field(default=10.0, gt=0, description="How often a worker looks for due work without having been woken.")

@@ -100,7 +100,9 @@ _CLAIMS: dict[str, object] = {
             when_covered="claim-04",
             copy_roles=("account_manager",),
             deadline_days=7,
-            operations=[_to_insurer("declare_to_insurer", "before_notice", "Declare the debt to the credit insurer; the customer is told once this is recorded.")],
+            operations=[
+                _to_insurer("declare_to_insurer", "before_notice", "Declare the debt to the credit insurer; the customer is told once this is recorded.")
+            ],
         ),
         _step(
             50,

@@ -20,9 +20,7 @@ FORMS = frozenset({TAKE_CHARGE, REPLY})
 
 async def request_page(coming: Guest, visit: Visit, language: str, *, notice: str | None = None, bad: bool = False) -> bytes | None:
     """Write the page of a question; None where the message asks none."""
-    asked = await internal_requests.request_of(
-        coming.session, tenant_id=coming.tenant_id, claim_id=visit.link.claim_id, message_id=visit.link.message_id
-    )
+    asked = await internal_requests.request_of(coming.session, tenant_id=coming.tenant_id, claim_id=visit.link.claim_id, message_id=visit.link.message_id)
     if asked is None:
         return None
     nonce = nonces.request_nonce(coming.keyring, coming.link_id, visit.at)
@@ -36,9 +34,7 @@ async def act(coming: Guest) -> PageResponse | None:
         return None
     if not nonces.is_request_nonce(coming.keyring, coming.form.get("nonce", ""), coming.link_id, visit.at):
         return None
-    asked = await internal_requests.request_of(
-        coming.session, tenant_id=coming.tenant_id, claim_id=visit.link.claim_id, message_id=visit.link.message_id
-    )
+    asked = await internal_requests.request_of(coming.session, tenant_id=coming.tenant_id, claim_id=visit.link.claim_id, message_id=visit.link.message_id)
     if asked is None:
         return None
     language = pages.language_of(coming.language, visit.language)

@@ -78,9 +78,7 @@ async def list_customers(
 @router.get("/customers/{customer_id}", summary="Get a customer", responses=problems(404))
 async def get_customer(customer_id: UUID, work: Annotated[Work, reads()], expand: Expand = None) -> FullCustomerRecord:
     """Return a customer with its contacts; with `expand` also its terms, credit insurance, collectors, position, and what is under way and comes next."""
-    known = await customer_record.record_of(
-        work.session, work.clock, tenant_id=work.tenant_id, customer_id=CustomerId(customer_id), parts=expand or ()
-    )
+    known = await customer_record.record_of(work.session, work.clock, tenant_id=work.tenant_id, customer_id=CustomerId(customer_id), parts=expand or ())
     return FullCustomerRecord.told(known)
 
 

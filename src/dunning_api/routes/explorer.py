@@ -39,7 +39,12 @@ def searched(  # one query parameter a condition
     overdue_days_gte: Annotated[int | None, Query(ge=0, le=36_500, description="Something open fell due at least so many days ago.")] = None,
     overdue_amount_gte: Annotated[Amount | None, Query(description="Overdue in `currency` at least this much, as decimal text.", examples=["100.00"])] = None,
     currency: Annotated[Currency | None, Query(description="Of `overdue_amount_gte`, and of the order by it.")] = None,
-    without_action_since: Annotated[Day | None, Query(description="There was no action with the customer on this day or after it: no message accepted, no task completed, nothing that somebody recorded.")] = None,
+    without_action_since: Annotated[
+        Day | None,
+        Query(
+            description="There was no action with the customer on this day or after it: no message accepted, no task completed, nothing that somebody recorded."
+        ),
+    ] = None,
     action_type: Annotated[
         str | None,
         Query(max_length=60, description="With `without_action_since`: only what is of this type, a kind such as call, email, letter, or a step's code."),

@@ -164,7 +164,8 @@ class ActionReplace(ActionTerms):
     )
 
     completes_steps: bool = Field(
-        default=True, description="Whether it completes the steps that the replaced one would have completed; where `counts_as_step` names one, it is that step."
+        default=True,
+        description="Whether it completes the steps that the replaced one would have completed; where `counts_as_step` names one, it is that step.",
     )
     carries_out_operations: bool | None = Field(
         None,

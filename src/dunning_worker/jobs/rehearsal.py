@@ -133,9 +133,7 @@ def _read(imported: Import, content: bytes, kinds: Kinds, pieces: Sequence[Seque
     return found
 
 
-async def _try(
-    world: World, tenant_id: TenantId, imported: Import, rows: Sequence[FileRow], kinds: Kinds, size: int, shares: _Shares | None
-) -> _Tried | None:
+async def _try(world: World, tenant_id: TenantId, imported: Import, rows: Sequence[FileRow], kinds: Kinds, size: int, shares: _Shares | None) -> _Tried | None:
     """Apply a piece in a transaction that is undone; None when the import no longer waits for its answer."""
     try:
         async with world.database.transaction(tenant_id) as session:
@@ -147,9 +145,7 @@ async def _try(
         return tried_out
 
 
-async def _try_out(
-    session: Session, tenant_id: TenantId, locked: Import, rows: Sequence[FileRow], kinds: Kinds, size: int, shares: _Shares | None
-) -> NoReturn:
+async def _try_out(session: Session, tenant_id: TenantId, locked: Import, rows: Sequence[FileRow], kinds: Kinds, size: int, shares: _Shares | None) -> NoReturn:
     clock = await _clock(session, tenant_id)
     at_once = trial_sharing.Found()
     for batch in _batches(rows, size):
