@@ -21,7 +21,7 @@ from dunning_worker.world import World
 __all__ = ["TRANSIENT", "Dispatcher"]
 
 CLAIM_LEAST, CLAIM_MOST = 20, 100
-"""Messages leased at once: four a connection, within these."""
+"""Messages leased at once: eight a connection, within these."""
 
 
 class Dispatcher:
@@ -66,7 +66,7 @@ class Dispatcher:
                 world.ports,
                 tenant_id=tenant_id,
                 relay=transport.name,
-                limit=min(max(CLAIM_LEAST, 4 * transport.lanes), CLAIM_MOST),
+                limit=min(max(CLAIM_LEAST, 8 * transport.lanes), CLAIM_MOST),
                 lease_seconds=world.settings.lease_seconds,
                 pace=transport.pace,
             )

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from dunning.collection import contact_budget_store
+from dunning.kit.database import statement_log
 from dunning.kit.ids import new_id
 from dunning_api.acting import HEADER
 from tests.collection.stage import Stage, scenario, step
@@ -288,6 +289,22 @@ async def test_two_approvals_at_once_do_not_write_to_one_person_twice(stage: Sta
     await asyncio.gather(*[stage.post(f"/actions/{action['action_id']}/approve") for action in await stage.actions()])
     states = sorted(action["state"] for action in await stage.actions())
     assert states == (["executed", "scheduled"] if alone else ["executed", "executed"])
+
+
+async def test_both_budgets_take_the_same_statements_for_many_customers_as_for_one(stage: Stage) -> None:
+    """Planning and carrying out a run: one statement more for the customers' contacts, a few for the people, however many there are."""
+    await stage.open(LADDER, contact_budget=3, contact_budget_days=30, person_contact_budget=3, person_contact_budget_days=30)
+    counts = []
+    for number in (1, 7):
+        for n in range(number):
+            await stage.customer(f"C{number}{n}", emails=[f"ap{number}{n}@office.example", "group@office.example"])
+            await stage.invoice(customer=f"C{number}{n}", days_overdue=1)
+        log: list[str] = []
+        token = statement_log.set(log)
+        await stage.launch(commit_at_once=True)
+        statement_log.reset(token)
+        counts.append(len(log))
+    assert counts[1] <= counts[0], counts
 
 
 async def test_budgets_come_with_their_days(stage: Stage) -> None:

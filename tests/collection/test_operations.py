@@ -354,3 +354,21 @@ async def test_the_fourth_claim_phase_waits_for_the_declaration_of_whom_an_insur
     subjects = {message["to"]["email"]: message["subject"] for message in (await stage.get("/messages", state="accepted"))["data"]}
     assert subjects["ap@c1.example"].startswith("Debt declared to our credit insurer: ")
     assert subjects["ap@c2.example"].startswith("Still unpaid: ")
+
+
+@pytest.mark.parametrize(
+    ("broken", "check"),
+    [
+        ("update action set state = 'cancelled' where tenant_id = $1 and kind = 'task'", "an operation waits for a person as long as its task does"),
+        ("update operation_record set state = 'done' where tenant_id = $1", "an action whose notice waits has an operation that it waits for"),
+    ],
+)
+async def test_a_task_or_notice_that_waits_for_nothing_is_found(stage: Stage, broken: str, check: str) -> None:
+    """The invariants see what nobody else would: a task gone without its operation, a notice that nothing lets go."""
+    await opened(stage)
+    await stage.invoice(days_overdue=1)
+    await stage.remind()
+    await sound(stage)
+    async with stage.tenant.database.transaction(stage.tenant_id) as session:
+        await session.execute(broken, stage.tenant_id)
+    assert check in [violation["check"] for violation in (await stage.get("/health/invariants"))["violations"]]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import partial
 from typing import Any
 from uuid import UUID
 
+from dunning.kit.database import statement_log
+from dunning_worker.jobs.watch import watch_agreements
 from tests.collection.agreements import action, dispute, plan, promise, receive, sound, statuses, told
 from tests.collection.stage import Stage, scenario, step
 
@@ -321,3 +324,50 @@ async def test_a_promise_given_anew_closes_the_book_on_the_earlier_one(stage: St
     found = [await now(stage, one) for one in (made, anew)]
     assert [(one["state"], one["reason"]) for one in found] == [("kept", "paid"), ("cancelled", "nothing_owed")]
     await sound(stage)
+
+
+async def test_lists_and_looks_take_the_same_statements_for_one_as_for_many(stage: Stage) -> None:
+    """Promises, plans, disputes and blocks; and a look that breaks, reopens and puts off the promises of one customer or of several."""
+    await stage.open(QUIET)
+
+    async def counted(work: Any) -> int:
+        log: list[str] = []
+        token = statement_log.set(log)
+        await work()
+        statement_log.reset(token)
+        return len(log)
+
+    async def lists() -> list[int]:
+        paths = ("/promises", "/payment-plans", "/disputes?needs_attention=true", "/account-blocks")
+        return [await counted(lambda path=path: stage.api.get(f"/v1{path}")) for path in paths]
+
+    async def town(names: list[str]) -> list[int]:
+        """Let customers promise, be blocked, dispute and have their payments returned, and return what the looks at them cost."""
+        today = await stage.today()
+        costs = []
+        raised, receipts = [], []
+        for name in names:
+            customer = await stage.customer(name)
+            items = [await stage.invoice("90.00", customer=name) for _ in range(4)]
+            for item in items[:2]:
+                await promise(stage, customer, "90.00", item, days=1)
+            await plan(stage, customer, item_ids=[str(items[2])], rhythm={"count": 2, "first_on": str(today + dt.timedelta(days=1))})
+            raised.append(await dispute(stage, items[1]))
+            await stage.post("/account-blocks", {"customer_id": str(customer), "degree": "full", "reason": "x", "item_ids": [str(items[0])]}, status=201)
+            receipts.append(await stage.pay("90.00", items[0], customer=name))
+        for one in raised:
+            await stage.post(f"/actions/{one['follow_up_action_id']}/cancel", {"reason": "x"})
+        costs.append(await counted(partial(watch_agreements, stage.world, stage.tenant_id)))
+        for receipt in receipts:
+            await stage.payment_returns(receipt)
+        costs.append(await counted(partial(watch_agreements, stage.world, stage.tenant_id)))
+        await stage.tenant.set_clock((await stage.tenant.clock()).now() + dt.timedelta(days=3))
+        costs.append(await counted(partial(watch_agreements, stage.world, stage.tenant_id)))
+        return costs
+
+    await town(["B1"])  # The first look of a process reads the scenario versions that it keeps from then on.
+    few_looks, few = await town(["C1"]), await lists()
+    many_looks, many = await town([f"D{n}" for n in range(4)]), await lists()
+    assert few == many
+    assert max(few) <= 6
+    assert few_looks == many_looks

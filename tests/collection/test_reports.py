@@ -85,6 +85,8 @@ async def test_every_report_counts_in_the_days_of_the_ledger(stage: Stage, month
         assert row["approved"] == here
         register = (await stage.get("/reports/activity-register", **{"from": visited, "to": visited}))["data"]
         assert [one["kind"] for one in register if one["kind"] == "visit"] == ["visit"] * here
+    timeline = (await stage.get(f"/customers/{month['C2']}/timeline", kind="activity"))["data"]
+    assert [entry["on"] for entry in timeline if entry["data"]["kind"] == "visit"] == ["2026-03-05"]
     done = {row["external_id"]: row["done"] for row in (await stage.get("/reports/action-control"))["data"]}
     assert [(one["what"], one["on"]) for one in done["C2"] if one["what"] == "visit"] == [("visit", "2026-03-05")]
     assert "visit" not in {one["what"] for row in (await stage.get("/reports/action-control", since="2026-03-06"))["data"] for one in row["done"]}

@@ -23,7 +23,9 @@ from tests.conftest import MONDAY, TenantWorld, make_tenant
 from tests.databases import run_sql, scratch_database
 from tests.messages.rows import Ground, lay_ground, queue
 
-OLD, YOUNG, BATCH = 1500, 400, 32
+OLD, YOUNG, BATCH = 1000, 1000, 50
+A_FEW_TABLES_ONCE = 5 * (OLD + YOUNG)
+A_TABLE_FOR_EACH = YOUNG * BATCH // 2
 NAME = "scratch_young"
 
 
@@ -92,15 +94,15 @@ def looking(tenant: TenantWorld, ground: Ground) -> list[Any]:
     return [tenant.tenant_id, MONDAY.date(), customers, [None] * BATCH]
 
 
-async def test_a_batch_of_a_young_tenant_reads_no_more_than_its_own_rows(young: tuple[TenantWorld, Ground]) -> None:
-    """S0-10: neither the claim of messages nor the facts of customers go through all rows of the tenant again for each of the batch."""
+async def test_a_batch_of_a_young_tenant_reads_no_table_again_for_each_of_its_rows(young: tuple[TenantWorld, Ground]) -> None:
+    """S0-10: neither the claim of messages nor the facts of customers go through all rows of the tenant for each of the batch."""
     tenant, ground = young
-    assert await passed_over(tenant, store._CLAIM, *claiming(tenant)) < YOUNG
-    assert await passed_over(tenant, fact_store._GIVEN, *looking(tenant, ground)) < YOUNG
+    assert await passed_over(tenant, store._CLAIM, *claiming(tenant)) < A_FEW_TABLES_ONCE
+    assert await passed_over(tenant, fact_store._GIVEN, *looking(tenant, ground)) < A_FEW_TABLES_ONCE
 
 
-async def test_statements_that_show_the_planner_the_tenant_would(young: tuple[TenantWorld, Ground]) -> None:
+async def test_statements_that_show_the_planner_their_tenant_would(young: tuple[TenantWorld, Ground]) -> None:
     """The control: the same statements, told the tenant itself, read all of its rows for each of the batch."""
     tenant, ground = young
-    assert await passed_over(tenant, store._CLAIM.replace(UNSEEN_TENANT, "$1"), *claiming(tenant)) > YOUNG * BATCH / 2
-    assert await passed_over(tenant, fact_store._GIVEN.replace(UNSEEN_TENANT, "$1"), *looking(tenant, ground)) > YOUNG * BATCH / 2
+    assert await passed_over(tenant, store._CLAIM.replace(UNSEEN_TENANT, "$1"), *claiming(tenant)) > A_TABLE_FOR_EACH
+    assert await passed_over(tenant, fact_store._GIVEN.replace(UNSEEN_TENANT, "$1"), *looking(tenant, ground)) > A_TABLE_FOR_EACH

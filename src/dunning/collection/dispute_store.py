@@ -177,15 +177,17 @@ async def credited(session: Session, tenant_id: TenantId, customer_ids: Sequence
     )
 
 
-async def open_dispute_followed_up_by(session: ReadSession, tenant_id: TenantId, customer_id: CustomerId, action_id: ActionId) -> DisputeId | None:
-    """Return the open dispute that an action follows up."""
-    found: DisputeId | None = await session.value(
-        "select dispute_id from dispute where tenant_id = $1 and customer_id = $2 and follow_up_action_id = $3 and state = 'open'",
+async def open_disputes_followed_up_by(
+    session: ReadSession, tenant_id: TenantId, customer_ids: Sequence[UUID], action_ids: Sequence[UUID]
+) -> list[asyncpg.Record]:
+    """Return the open disputes of some customers that some actions follow up."""
+    return await session.rows(
+        """select dispute_id, customer_id, follow_up_action_id from dispute
+            where tenant_id = $1 and customer_id = any ($2::uuid[]) and follow_up_action_id = any ($3::uuid[]) and state = 'open' order by dispute_id""",
         tenant_id,
-        customer_id,
-        action_id,
+        list(customer_ids),
+        list(action_ids),
     )
-    return found
 
 
 async def settled_disputes(session: ReadSession, tenant_id: TenantId, customer_ids: Sequence[CustomerId]) -> list[asyncpg.Record]:

@@ -254,22 +254,24 @@ async def note_overdue(session: Session, clock: Clock, scene: Scene, customer_id
 
 
 @endings.register
-async def follow_up_ended(session: Session, clock: Clock, scene: Scene, action: asyncpg.Record, how: str) -> None:
-    """Resolve the dispute whose follow-up a person has completed; of one that was cancelled, tell that nobody follows the dispute up any more.
+async def follow_ups_ended(session: Session, clock: Clock, scene: Scene, actions: Sequence[asyncpg.Record], how: str) -> None:
+    """Resolve disputes whose follow-ups a person has completed; of those whose were cancelled, tell that nobody follows the dispute up any more.
 
-    It stays open then, and is listed as one that needs attention. What replaced a follow-up follows up in its place.
+    Such a one stays open, and is listed as one that needs attention. What replaced a follow-up follows up in its place.
     """
     if how == "superseded":
         return
-    customer_id, action_id = CustomerId(action["customer_id"]), ActionId(action["action_id"])
-    dispute_id = await dispute_store.open_dispute_followed_up_by(session, scene.tenant_id, customer_id, action_id)
-    if dispute_id is None:
+    rows = await dispute_store.open_disputes_followed_up_by(
+        session, scene.tenant_id, [action["customer_id"] for action in actions], [action["action_id"] for action in actions]
+    )
+    if rows and how == "completed":
+        await _resolve(session, clock, scene, [DisputeId(row["dispute_id"]) for row in rows], None, None)
         return
-    if how == "completed":
-        await _resolve(session, clock, scene, [dispute_id], None, None)
-        return
-    event = NewEvent("dispute.not_followed_up", "dispute", dispute_id, customer_id, {"action_id": action_id})
-    await events.record_many(session, clock, tenant_id=scene.tenant_id, actor=scene.actor, events=[event])
+    told = [
+        NewEvent("dispute.not_followed_up", "dispute", row["dispute_id"], CustomerId(row["customer_id"]), {"action_id": row["follow_up_action_id"]})
+        for row in rows
+    ]
+    await events.record_many(session, clock, tenant_id=scene.tenant_id, actor=scene.actor, events=told)
 
 
 async def _resolve(session: Session, clock: Clock, scene: Scene, ids: Sequence[DisputeId], resolution: str | None, text: str | None) -> None:

@@ -15,22 +15,16 @@ from dunning.kit.database import Session
 from dunning.kit.ids import ActionId, CustomerId
 
 How = Literal["completed", "cancelled", "rejected", "superseded"]
-Reaction = Callable[[Session, Clock, Scene, asyncpg.Record, str], Awaitable[None]]
+Reaction = Callable[[Session, Clock, Scene, Sequence[asyncpg.Record], str], Awaitable[None]]
 
 _reactions: list[Reaction] = []
 
 
 def register(reaction: Reaction) -> Reaction:
-    """Have something done, in the same transaction, whenever an action outside the scenario ends. A second registration changes nothing."""
+    """Have something done, in the same transaction, whenever actions outside the scenario end. A second registration changes nothing."""
     if reaction not in _reactions:
         _reactions.append(reaction)
     return reaction
-
-
-async def on_action_ended(session: Session, clock: Clock, scene: Scene, action: asyncpg.Record, how: How) -> None:
-    """Tell whoever waits for it that one action has ended, and how."""
-    for reaction in _reactions:
-        await reaction(session, clock, scene, action, how)
 
 
 async def close(session: Session, clock: Clock, scene: Scene, actions: Sequence[asyncpg.Record], how: How) -> None:
@@ -50,5 +44,5 @@ async def close(session: Session, clock: Clock, scene: Scene, actions: Sequence[
     for action in placed:
         customer_id = CustomerId(action["customer_id"])
         await reaching.go_on_from(session, clock, scene, customer_id, items[action["action_id"]], action["afterwards_step_code"])
-    for action in own:
-        await on_action_ended(session, clock, scene, action, how)
+    for reaction in _reactions:
+        await reaction(session, clock, scene, own, how)

@@ -104,7 +104,7 @@ async def as_csv(session: ReadSession, clock: Clock, *, tenant_id: TenantId, sea
 def _cells(row: asyncpg.Record) -> list[list[str]]:
     head = [row["customer_id"], row["external_id"], row["name"], row["group_code"] or "", row["person_name"] or "", row["step_code"] or ""]
     head += [" ".join(row["statuses"]), row["block_degree"] or ""]
-    tail = [row["oldest_due_on"] or "", row["last_at"].date() if row["last_at"] else "", row["last_what"] or "", row["next_on"] or "", row["next_title"] or ""]
+    tail = [row["oldest_due_on"] or "", row["last_on"] or "", row["last_what"] or "", row["next_on"] or "", row["next_title"] or ""]
     sums = [[currency, *(format_minor(minor or 0, currency) for minor in amounts)] for currency, *amounts in row["sums"]] or [["", "", "", ""]]
     return [[safe_cell(str(cell)) for cell in (*head, *one, *tail)] for one in sums]
 

@@ -50,8 +50,8 @@ _SPINES: dict[Sort, tuple[str, str, str, bool]] = {
 _SHOWN = f"""
 select c.customer_id, c.ledger_id, c.external_id, c.name, c.country, c.territory, c.tags, g.code as group_code, f.key, {_TODAY.format("c")} as today,
        o.sums, o.oldest_due_on, o.items, v.statuses, s.step_code, p.person_id, p.name as person_name, b.degree as block_degree,
-       y.kind as last_kind, y.id as last_id, y.what as last_what, y.at as last_at, x.action_id as next_id, x.kind as next_kind,
-       x.task_kind as next_task_kind, x.step_code as next_step_code, x.title as next_title, x.state as next_state, x.scheduled_on as next_on
+       y.kind as last_kind, y.id as last_id, y.what as last_what, y.at as last_at, (y.at at time zone {_ZONE})::date as last_on,
+       x.action_id as next_id, x.kind as next_kind, x.task_kind as next_task_kind, x.step_code as next_step_code, x.title as next_title, x.state as next_state, x.scheduled_on as next_on
   from found f
   join customer c on c.tenant_id = $1 and c.customer_id = f.customer_id
   left join customer_group g on g.tenant_id = $1 and g.customer_group_id = c.customer_group_id

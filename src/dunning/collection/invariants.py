@@ -51,6 +51,20 @@ CHECKS = [
             where p.tenant_id = $1 and p.state = 'pending' and a.state not in ('awaiting_approval', 'scheduled', 'executed', 'waiting')""",
     ),
     Check(
+        "an action whose notice waits has an operation that it waits for",
+        """select a.action_id::text as subject, 'nothing is to be recorded any more, and it does not go' as detail from action a
+            where a.tenant_id = $1 and a.state = 'waiting' and a.reason = 'waiting_for_operation'
+              and not exists (select 1 from operation_record o where o.tenant_id = $1 and o.action_id = a.action_id and o.at_moment = 'before_notice'
+                                 and o.state = 'waiting')""",
+    ),
+    Check(
+        "an operation waits for a person as long as its task does",
+        """select a.action_id::text as subject, format('the task is %s, its operation %s', a.state, o.state) as detail from action a
+             join operation_record o on o.tenant_id = $1 and o.action_id = a.operation_action_id and o.operation_no = a.operation_no
+            where a.tenant_id = $1 and a.operation_action_id is not null
+              and (o.state = 'waiting') <> (a.state in ('awaiting_approval', 'scheduled', 'executed', 'waiting'))""",
+    ),
+    Check(
         "a claim that was told has a message that was taken",
         """select k.claim_id::text as subject, 'told, but no message of it was accepted' as detail from claim k
             where k.tenant_id = $1 and k.state = 'told'

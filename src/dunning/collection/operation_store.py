@@ -231,14 +231,14 @@ async def finish_operation(session: Session, tenant_id: TenantId, action_id: Act
     )
 
 
-async def drop_operation(session: Session, tenant_id: TenantId, action_id: ActionId, operation_no: int, reason: str) -> None:
-    """Note that an operation which waits is not needed, and why."""
+async def dismiss(session: Session, tenant_id: TenantId, operations: Sequence[tuple[ActionId, int]], reason: str) -> None:
+    """Note that operations which wait, each by its action and number, are not needed, and why."""
     await session.execute(
-        """update operation_record set state = 'not_needed', result = result || jsonb_build_object('reason', $4::text)
-            where tenant_id = $1 and action_id = $2 and operation_no = $3 and state = 'waiting'""",
+        """update operation_record o set state = 'not_needed', result = o.result || jsonb_build_object('reason', $4::text)
+             from unnest($2::uuid[], $3::int[]) as g (action_id, operation_no)
+            where o.tenant_id = $1 and o.action_id = g.action_id and o.operation_no = g.operation_no and o.state = 'waiting'""",
         tenant_id,
-        action_id,
-        operation_no,
+        *map(list, zip(*operations, strict=True)),
         reason,
     )
 

@@ -93,13 +93,14 @@ async def go_on(session: Session, clock: Clock, scene: Scene, action_ids: Collec
 
 
 @endings.register
-async def task_ended(session: Session, clock: Clock, scene: Scene, action: asyncpg.Record, how: str) -> None:
-    """Note that the operation of a task is not needed which ended without being done, such as one whose items were paid, and let go what waited for it."""
-    if action["operation_no"] is None or how == "completed":
+async def tasks_ended(session: Session, clock: Clock, scene: Scene, actions: Sequence[asyncpg.Record], how: str) -> None:
+    """Note that operations are not needed whose tasks ended without being done, such as ones whose items were paid, and let go what waited for them."""
+    tasks = [action for action in actions if action["operation_no"] is not None]
+    if not tasks or how == "completed":
         return
-    of_action = ActionId(action["operation_action_id"])
-    await operation_store.drop_operation(session, scene.tenant_id, of_action, action["operation_no"], f"task_{how}")
-    await go_on(session, clock, scene, [of_action])
+    dropped = [(ActionId(task["operation_action_id"]), task["operation_no"]) for task in tasks]
+    await operation_store.dismiss(session, scene.tenant_id, dropped, f"task_{how}")
+    await go_on(session, clock, scene, list({action_id for action_id, _ in dropped}))
 
 
 async def _finish_task(session: Session, clock: Clock, scene: Scene, action_id: ActionId, operation_no: int, done_on: dt.date) -> None:

@@ -27,6 +27,11 @@ def _named(alias: str, *columns: str) -> dict[str, str]:
     return {column: f"{alias}.{column}" for column in columns}
 
 
+def _local(instant: str) -> str:
+    """Return the day of an instant in the zone of the customer's ledger."""
+    return f"({instant} at time zone (select time_zone from here))::date"
+
+
 _ARMS = {
     "action": _arm(
         "action", "action", "a", "action_id", "created_at", "a.local_date", "a.action_id", "coalesce(a.created_by, a.approved_by)",
@@ -35,7 +40,7 @@ _ARMS = {
         totals=f"coalesce({TOTALS_NOW}, a.totals)",
     ),
     "activity": _arm(
-        "activity", "activity", "n", "activity_id", "recorded_at", "n.business_at::date", "n.action_id", "n.actor",
+        "activity", "activity", "n", "activity_id", "recorded_at", _local("n.business_at"), "n.action_id", "n.actor",
         **_named("n", "kind", "outcome", "text", "data", "person_id", "contact_id", "business_at", "actor"),
     ),
     "message": _arm(
@@ -43,7 +48,7 @@ _ARMS = {
         **_named("m", "channel", "audience", "is_copy", "state", "reason", "delivery", "claim_id", "sent_at"),
     ),
     "comment": _arm(
-        "comment", "item_comment", "t", "item_comment_id", "recorded_at", "t.business_at::date", "null", "t.actor",
+        "comment", "item_comment", "t", "item_comment_id", "recorded_at", _local("t.business_at"), "null", "t.actor",
         **_named("t", "item_id", "status_code", "previous_status_code", "text", "source", "source_id"),
     ),
     "receipt": _arm(
@@ -54,7 +59,7 @@ _ARMS = {
       json_build_object('receipt_id', p.receipt_id, 'reason', p.reason, 'amount_minor', r.amount_minor, 'currency', r.currency) as data
  from payment_return p join receipt r on r.tenant_id = $1 and r.receipt_id = p.receipt_id
 where p.tenant_id = $1 and p.customer_id = $2 and p.payment_return_id < $3 order by p.payment_return_id desc limit $4)""",
-    "reading": """(select g.reading_id as id, 'reading' as kind, g.recorded_at, g.business_at::date as "on", null::uuid as action_id, null::text as actor,
+    "reading": f"""(select g.reading_id as id, 'reading' as kind, g.recorded_at, {_local("g.business_at")} as "on", null::uuid as action_id, null::text as actor,
       json_build_object('kind', g.kind, 'grade', g.grade, 'link_id', g.link_id, 'audience', k.audience, 'claim_id', k.claim_id) as data
  from message m
  join link k on k.tenant_id = m.tenant_id and k.message_id = m.message_id
@@ -73,7 +78,7 @@ where m.tenant_id = $1 and m.customer_id = $2 and g.reading_id < $3 order by g.r
         **_named("b", "degree", "reason", "origin", "state", "lifted_on", "lifted_because", "renews_id"),
     ),
     "step_override": _arm(
-        "step_override", "step_override", "o", "override_id", "created_at", "o.created_at::date", "null", "o.actor",
+        "step_override", "step_override", "o", "override_id", "created_at", _local("o.created_at"), "null", "o.actor",
         **_named("o", "kind", "scenario_id", "step_code", "content", "reason", "removed_at", "removed_by"),
     ),
     "assignment": _arm(
@@ -81,7 +86,7 @@ where m.tenant_id = $1 and m.customer_id = $2 and g.reading_id < $3 order by g.r
         **_named("g", "person_id", "role", "lead", "origin", "reason", "ended_on", "ended_by"),
     ),
     "attachment": _arm(
-        "attachment", "attachment", "h", "attachment_id", "created_at", "h.created_at::date", "null", "h.actor",
+        "attachment", "attachment", "h", "attachment_id", "created_at", _local("h.created_at"), "null", "h.actor",
         **_named("h", "subject_kind", "subject_id", "url", "name", "media_type"),
     ),
 }  # fmt: skip
@@ -90,7 +95,9 @@ KINDS = tuple(_ARMS)
 
 @lru_cache(maxsize=64)
 def _statement(kinds: tuple[str, ...]) -> str:
-    return f"select * from ({' union all '.join(_ARMS[kind] for kind in kinds)}) t order by id desc limit $4"
+    return f"""with here as (
+  select l.time_zone from customer c join ledger l on l.tenant_id = $1 and l.ledger_id = c.ledger_id where c.tenant_id = $1 and c.customer_id = $2)
+select * from ({" union all ".join(_ARMS[kind] for kind in kinds)}) t order by id desc limit $4"""
 
 
 async def timeline_before(

@@ -88,7 +88,8 @@ _ENTERED = "a.value_on <= $3 and a.recorded_on <= $4"
 _AS_OF = f"""with disputed as (
   select item_id, scope, null::bigint as minor from hold
    where tenant_id = $1 and customer_id = $2 and reason = 'dispute' and from_on <= $3 and (until_on is null or until_on >= $3)
-     and (released_at is null or released_at::date > $3)
+     and (released_at is null or (released_at at time zone (select l.time_zone from customer c join ledger l on l.tenant_id = $1 and l.ledger_id = c.ledger_id
+                                                               where c.tenant_id = $1 and c.customer_id = $2))::date > $3)
   union all
   select x.item_id, 'dispute', x.disputed_minor
     from dispute d join dispute_item x on x.tenant_id = $1 and x.dispute_id = d.dispute_id

@@ -88,7 +88,8 @@ class OperationIn(Input):
         dict[str, Any],
         Field(
             description="`manual`: a person does it; `text`: what there is to do; `only_when_covered`: not for customers whom no credit insurer covers that day;"
-            " further ones by kind."
+            " further ones by kind. block_account: `degree`, `reason`, `release_when` (`settled`, `overdue_settled`, `by_hand`), and `when_returned`: whether"
+            " it comes back when the payment that lifted it is returned, `block` (also when left out) or `leave`."
         ),
     ] = Field(default={})
 
