@@ -124,7 +124,7 @@ async def _pages(ground: Ground, company: Company, clock: Clock) -> dict[Line, t
     async def told() -> None:
         async with ground.database.reading(tenant_id) as session:
             found = await timeline.timeline(session, tenant_id=tenant_id, customer_id=customer, kinds=None, before=None, limit=PAGE + 1)
-            timeline_page(found.rows, found.names, None).model_dump_json()
+            timeline_page(found, None).model_dump_json()
 
     scope = worklist_store.Scope(days, [person])
     bare: Any = _Bare(ground)

@@ -112,7 +112,14 @@ def _serve_docs(app: FastAPI) -> None:
             swagger_js_url="/docs/static/swagger-ui-bundle.js",
             swagger_css_url="/docs/static/swagger-ui.css",
             swagger_favicon_url="data:,",
-            swagger_ui_parameters={"persistAuthorization": True, "docExpansion": "none", "filter": True, "tryItOutEnabled": True, "operationsSorter": "alpha"},
+            swagger_ui_parameters={
+                "persistAuthorization": True,
+                "docExpansion": "none",
+                "filter": True,
+                "tryItOutEnabled": True,
+                "operationsSorter": "alpha",
+                "defaultModelsExpandDepth": -1,
+            },
         )
 
 

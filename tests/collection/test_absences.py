@@ -98,7 +98,7 @@ async def test_somebody_notes_and_cancels_an_absence_of_their_own_and_of_nobody_
     viewer = await person(desk, "viewer", "viewer")
     manager = await person(desk, "manager", "manager")
     made = await ask(desk, "POST", f"/people/{anna}/absences", days_off(3, 5, bruno), status=201, who=anna)
-    assert (made["actor"], made["substitute_name"]) == ("Anna", "Bruno")
+    assert (made["author"], made["actor"], made["substitute_name"]) == ("Anna", f"person:{anna}", "Bruno")
     assert made["stand_ins"] == [{"person_id": bruno, "name": "Bruno", "from_on": "2026-03-03", "until_on": "2026-03-05"}]
     await ask(desk, "POST", f"/people/{paolo}/absences", days_off(3, 5), status=201, who=paolo)
     refused = await ask(desk, "POST", f"/people/{bruno}/absences", days_off(6, 7, anna), status=403, who=anna)

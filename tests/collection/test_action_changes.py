@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+import pytest
+
+from dunning.collection import action_store, carrying, own_words
 from tests.collection.agreements import sound
 from tests.collection.stage import Stage, scenario, step
 from tests.collection.test_specific_actions import mail, mails, make, opened, said, task
@@ -106,6 +109,50 @@ async def test_a_replaced_action_names_its_successor_which_completes_its_step(st
     assert [await stage.progress(item) for item in items] == [["01#0 completed 2026-03-02"]] * 2
     again = await stage.post(f"/actions/{action['action_id']}/replace", body, status=409)
     assert again["code"] == "action_state"
+
+
+async def ended_calls(stage: Stage) -> list[dict[str, Any]]:
+    """Return a call that was cancelled, one that was replaced, one that was settled, and one that was rejected."""
+    customer_id, items = await opened(stage, invoices=4)
+    cancelled, replaced, settled = [await make(stage, customer_id, task(item)) for item in items[:3]]
+    rejected = await make(stage, customer_id, task(items[3], mode="approve"))
+    await stage.post(f"/actions/{cancelled['action_id']}/cancel", {"reason": "Not now."})
+    await stage.post(f"/actions/{replaced['action_id']}/replace", {"title": "Write", "content": {"text": "Kindly."}, "reason": "Nobody answers."}, status=201)
+    await stage.pay("300.00", items[2])
+    await stage.post(f"/actions/{rejected['action_id']}/reject", {"reason": "No."})
+    await stage.advance(days=1)
+    return [await stage.action(action["action_id"]) for action in (cancelled, replaced, settled, rejected)]
+
+
+async def test_an_action_that_ended_otherwise_still_says_what_was_to_be_done(stage: Stage) -> None:
+    """S4-03, S4-20: who reads the customer's history sees the call that was not made. One that nobody had approved was nobody's task yet."""
+    *calls, rejected = await ended_calls(stage)
+    assert [(call["state"], call["task_kind"], call["task_text"]) for call in calls] == [
+        (state, "call", "Ask when.") for state in ("cancelled", "superseded", "cancelled")
+    ]
+    assert (rejected["state"], rejected["task_kind"], rejected["content"]["task_text"]) == ("rejected", None, "Ask when.")
+
+
+async def test_the_event_of_a_superseded_action_names_the_one_that_took_its_place(stage: Stage) -> None:
+    """S4-03: in the feed as in the action."""
+    replaced = (await ended_calls(stage))[1]
+    (told,) = await events(stage, "action.superseded")
+    assert told == {"reason": "Nobody answers.", "superseded_by": replaced["superseded_by"]}
+    assert all("superseded_by" not in data for data in await events(stage, "action.cancelled"))
+
+
+async def test_an_ending_that_forgets_what_was_to_be_done_or_who_comes_next_would_be_seen(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A positive control of both tests above."""
+    end, cancel = action_store.end_actions, carrying.cancel
+
+    async def forgetting(session: Any, tenant_id: Any, ids: Any, state: str, reason: str) -> None:
+        await end(session, tenant_id, ids, state, reason)
+        await session.execute("update action set task_kind = null where tenant_id = $1 and action_id = any ($2::uuid[])", tenant_id, ids)
+
+    monkeypatch.setattr(action_store, "end_actions", forgetting)
+    monkeypatch.setattr(carrying, "cancel", lambda *given, superseded_by=None, **named: cancel(*given, **named))
+    assert [call["task_kind"] for call in await ended_calls(stage)] == [None] * 4
+    assert await events(stage, "action.superseded") == [{"reason": "Nobody answers."}]
 
 
 async def test_a_replacement_that_completes_no_step_gives_the_items_back_to_their_step(stage: Stage) -> None:
@@ -289,6 +336,51 @@ async def test_a_repeated_message_has_a_link_of_its_own_claim_and_says_what_is_f
     assert [(r["claim_id"], r["message_id"]) for r in links] == [(r["claim_id"], r["message_id"]) for r in messages]
 
 
+async def told_in_own_words(stage: Stage, **content: str) -> dict[str, Any]:
+    """Return an action that has told a customer a collector's own words."""
+    customer_id, items = await opened(stage)
+    made = await make(stage, customer_id, mail(items[0], content=content))
+    await stage.settle()
+    return await stage.action(made["action_id"])
+
+
+@pytest.mark.parametrize(
+    ("content", "field"),
+    [({"text": "We spoke of #items_amount_selected."}, "text"), ({"text": "Kindly."}, "text"), ({"subject": "Still open: #items_amount_selected"}, "subject")],
+)
+async def test_own_words_that_a_mail_of_link_only_cannot_show_are_refused_at_once(stage: Stage, content: dict[str, str], field: str) -> None:
+    """S0-19, S4-13: sent again as it was, never without the words that were written for it, and never refused only as it is to leave."""
+    action = await told_in_own_words(stage, **content)
+    path = f"/actions/{action['action_id']}/resend"
+    refused = await stage.post(path, {"content_mode": "link_only"}, status=409)
+    assert (refused["code"], refused["reason"], [error["field"] for error in refused["errors"]]) == ("nothing_to_resend", "own_words", ["content_mode"])
+    assert f"link_only cannot show the {field} that was written" in refused["detail"]
+    many = await stage.post("/actions/bulk", {"act": "resend", "action_ids": [action["action_id"]], "content_mode": "link_only"})
+    assert [(one["outcome"], one["detail"]) for one in many["data"]] == [("refused", refused["detail"])]
+    assert len((await stage.action(action["action_id"]))["messages"]) == 1
+    for body in ({}, {"content_mode": "full"}):
+        await stage.post(path, body)
+        await stage.settle()
+    assert [m["state"] for m in (await stage.action(action["action_id"]))["messages"]] == ["accepted"] * 3
+
+
+async def test_a_subject_of_ones_own_without_details_is_sent_again_as_link_only(stage: Stage) -> None:
+    action = await told_in_own_words(stage, subject="About your account")
+    await stage.post(f"/actions/{action['action_id']}/resend", {"content_mode": "link_only"})
+    await stage.settle()
+    body = await said(stage, action)
+    assert (body["subject"], "€100.00" in body["text"]) == ("About your account", False)
+
+
+async def test_own_words_that_nobody_looks_at_before_they_are_sent_again_would_be_seen_to_be_lost(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A positive control of the refusal: without it the text is left out in silence, and a subject with an amount stops the mail as it is to leave."""
+    monkeypatch.setattr(own_words, "word_faults", lambda *_, **__: [])
+    action = await told_in_own_words(stage, text="Kindly.", subject="Still open: #items_amount_selected")
+    await stage.post(f"/actions/{action['action_id']}/resend", {"content_mode": "link_only"})
+    await stage.settle()
+    assert [m["state"] for m in (await stage.action(action["action_id"]))["messages"]] == ["accepted", "parked"]
+
+
 async def test_there_is_nothing_to_send_again_where_nothing_was_told_or_all_is_settled(stage: Stage) -> None:
     """S0-19: refused with the reason, and nothing is written."""
     customer_id, items = await opened(stage)
@@ -300,27 +392,6 @@ async def test_there_is_nothing_to_send_again_where_nothing_was_told_or_all_is_s
     await stage.pay("600.00")
     assert (await stage.post(f"/actions/{action['action_id']}/resend", {}, status=409))["reason"] == "settled"
     assert (await stage.post(f"/actions/{action['action_id']}/resend", {"contact_ids": [str(customer_id)]}, status=404))["code"] == "not_found"
-
-
-async def test_one_message_to_a_customer_is_looked_at_first_and_stands_beside_the_scenario(stage: Stage) -> None:
-    """S3-08: preview and message say the same; the scenario goes on as if nothing had been sent."""
-    customer_id, items = await opened(stage)
-    await stage.hold(item_id=items[2])
-    body = {"text": "Still open: {{items_amount_selected}}."}
-    shown = await stage.post(f"/customers/{customer_id}/messages/preview", body)
-    assert (shown["items"], shown["recipients"], shown["left_out"]) == (2, 1, {str(items[2]): "held"})
-    assert await stage.actions() == []
-    made = await stage.post(f"/customers/{customer_id}/messages", body, status=201)
-    assert made["origin"] == "ad_hoc"
-    await stage.settle()
-    sent = await said(stage, made)
-    assert sent["subject"] == shown["subject"]
-    assert "Still open: €300.00." in shown["text"]
-    assert "Still open: €300.00." in sent["text"]
-    await stage.remind()
-    assert (await mails(stage))[1:] == ["10000 20000"]
-    chosen = await stage.post(f"/customers/{customer_id}/messages/preview", {**body, "item_ids": [str(items[2])]}, status=409)
-    assert (chosen["code"], chosen["reason"]) == ("nothing_to_tell", "held")
 
 
 async def test_a_step_is_signed_by_whoever_it_names_and_answers_go_there(stage: Stage) -> None:

@@ -1,4 +1,4 @@
-"""The agenda of a collector's day (rows S4-17, S4-18; issue 3, item 3): what is due, overdue, to approve and to do, and why."""
+"""The agenda of a collector's day (rows S4-17, S4-18): what is due, overdue, to approve and to do, and why."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ async def counted(stage: Stage, act: str, **body: Any) -> tuple[dict[str, Any], 
 
 
 async def test_a_bulk_approval_answers_a_result_a_row_and_one_bad_row_never_stops_the_others(stage: Stage) -> None:
-    """S2-12, issue 3 item 3: what cannot be done says why; the worker carries out the rest."""
+    """S2-12: what cannot be done says why; the worker carries out the rest."""
     actions = await waiting(stage, 4)
     ids = [a["action_id"] for a in actions]
     await stage.post(f"/actions/{ids[0]}/reject", {"reason": "no"})
@@ -64,7 +64,7 @@ async def test_a_bulk_approval_answers_a_result_a_row_and_one_bad_row_never_stop
 
 
 async def test_a_bulk_act_takes_the_same_statements_however_many_actions_there_are(stage: Stage) -> None:
-    """Issue 3: never a statement an action."""
+    """Never a statement an action."""
     ids = [a["action_id"] for a in await waiting(stage, 33)]
     taken = {}
     for act, more in (("reassign", {"person_id": None}), ("reschedule", {"scheduled_on": "2026-03-03"}), ("approve", {}), ("cancel", {"reason": "x"})):

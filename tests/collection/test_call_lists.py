@@ -247,7 +247,7 @@ async def test_call_tasks_from_a_selection_answer_a_result_a_row_and_a_second_ca
     await stage.invoice("70.00", customer="C7")
     claim = await stage.post(f"/customers/{fresh}/activities", {"kind": "claim_for_non_payment"}, status=201)
     unknown = str(new_id())
-    listed = (await stage.get("/activities", type="claim_for_non_payment"))["data"]
+    listed = (await stage.get("/activities", kind="claim_for_non_payment"))["data"]
     assert [one["activity_id"] for one in listed] == [claim["activity_id"]]
     body = {"activity_ids": [claim["activity_id"], unknown], "customer_ids": [str(idle), str(calls["C1"]), unknown]}
     dry = await stage.post("/call-tasks", {**body, "dry_run": True})

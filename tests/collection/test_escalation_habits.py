@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import io
+import re
 from typing import Any
 
 import pytest
@@ -134,7 +135,20 @@ async def test_pages_follow_customers_and_each_takes_the_same_statements_and_the
     assert len(counts | {len(log)}) <= 2, (counts, len(log))
     assert max(counts | {len(log)}) <= 7
     answer = await stage.api.get(f"/v1{REPORT}.csv", params=query)
-    assert [line["customer_external_id"] for line in csv.DictReader(io.StringIO(answer.text))] == ["C1", "C2"]
+    lines = list(csv.DictReader(io.StringIO(answer.text)))
+    assert [line["customer_external_id"] for line in lines] == ["C1", "C2"]
+    assert [{"amount": line["amount"], "currency": line["currency"]} for line in lines] == [total for row in whole for total in row["totals"]]
+
+
+async def test_every_address_in_the_file_leads_to_an_object(stage: Stage, payers: dict[str, Any]) -> None:
+    """S3-21: the customer, and of each time the item and the reminder, as whole addresses."""
+    (row,) = await found(stage, payers)
+    answer = await stage.api.get(f"/v1{REPORT}.csv", params=payers["period"])
+    (line,) = csv.DictReader(io.StringIO(answer.text))
+    urls = re.findall(r"http://testserver(/v1/[^,; ]+)", " ".join(line.values()))
+    assert sorted(urls) == sorted([row["customer_url"], *(last[name] for last in row["last"] for name in ("item_url", "action_url"))])
+    for url in urls:
+        assert (await stage.api.get(url)).status_code == 200, url
 
 
 async def test_a_step_that_something_held_back_was_not_forestalled(stage: Stage) -> None:

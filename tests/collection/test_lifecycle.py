@@ -239,7 +239,7 @@ async def test_steps_with_only_operations_are_done_at_once(stage: Stage) -> None
         ("record_activity", "done", None),
         ("declare_to_insurer", "waiting", "2026-03-02"),
     ]
-    found = await stage.get("/activities", type="claim_for_non_payment")
+    found = await stage.get("/activities", kind="claim_for_non_payment")
     assert [a["data"]["item_ids"] for a in found["data"]] == [[str(item)]]
     done = await stage.post(f"/actions/{action['action_id']}/operations/2/done", {"note": "D-88"})
     assert (done[1]["state"], done[1]["note"]) == ("done", "D-88")

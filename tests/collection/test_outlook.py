@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
+from typing import Any
 
-from dunning.collection import outlook
+import pytest
+
+from dunning.collection import ledger_days, outlook
 from tests.collection.stage import Stage, scenario, step
 
 
@@ -126,3 +130,34 @@ async def test_no_sleeping_customer_is_due(stage: Stage) -> None:
         await session.execute("update customer_state set review_on = null, planned_revision = 1000 where tenant_id = $1", stage.tenant_id)
     async with stage.tenant.database.reading(stage.tenant_id) as session:
         assert len(await outlook.sleeping_too_long(session, await stage.tenant.clock(), tenant_id=stage.tenant_id, sample=100)) == 1
+
+
+async def test_sleepers_of_each_ledger_are_looked_at_on_the_day_it_is_there(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """D-15: 2 March has begun on one island and not on the other; an invoice whose step comes that day is found in the first ledger alone, an older one in both.
+
+    The control takes the later day for both ledgers.
+    """
+    for place, zone in (("east", "Pacific/Kiritimati"), ("west", "Pacific/Pago_Pago")):
+        await stage.open(scenario(step(1, "a", 1)), external_id=place, time_zone=zone)
+        for days in (0, 1, 2):
+            await stage.customer(f"{place}-{days}")
+            await stage.invoice(customer=f"{place}-{days}", days_overdue=days)
+    async with stage.tenant.database.transaction(stage.tenant_id) as session:
+        await session.execute("update customer_state set review_on = null, planned_revision = 1000 where tenant_id = $1", stage.tenant_id)
+
+    async def found(sample: int) -> list[str]:
+        async with stage.tenant.database.reading(stage.tenant_id) as session:
+            wrong = await outlook.sleeping_too_long(session, await stage.tenant.clock(), tenant_id=stage.tenant_id, sample=sample)
+            rows = await session.rows("select external_id from customer where tenant_id = $1 and customer_id = any ($2)", stage.tenant_id, wrong)
+        return sorted(row["external_id"] for row in rows)
+
+    assert await found(100) == ["east-1", "east-2", "west-2"]
+    assert await found(3) == await found(100), "the sample is of each ledger"
+    there = ledger_days.days_of
+
+    async def one_day(*given: Any, **named: Any) -> ledger_days.LedgerDays:
+        days = await there(*given, **named)
+        return replace(days, todays=(days.latest,) * len(days.todays))
+
+    monkeypatch.setattr(ledger_days, "days_of", one_day)
+    assert await found(100) == ["east-1", "east-2", "west-1", "west-2"]

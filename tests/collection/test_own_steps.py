@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from uuid import UUID
 
 import pytest
 
+from dunning.collection import overrides, steps_by_hand
+from dunning.kit.ids import ScenarioId
+from dunning.scenarios import service as scenarios
+from dunning_api.routes.scenarios import PORTS
 from tests.collection.stage import Stage, scenario, step
 
 LADDER = scenario(step(10, "01", 1), step(20, "02", 8), step(30, "03", 15))
@@ -117,6 +122,72 @@ async def test_an_override_replaces_the_one_before_and_the_list_keeps_both(stage
     assert again["code"] == "override_ended"
 
 
+async def publish(stage: Stage, *steps: dict[str, object]) -> None:
+    """Publish a next version of the scenario, with other steps."""
+    scenario_id = ScenarioId(stage.scenario_id)
+    clock = await stage.tenant.clock()
+    async with stage.tenant.database.transaction(stage.tenant_id) as session:
+        await scenarios.update_scenario(
+            session, clock, tenant_id=stage.tenant_id, actor="test", scenario_id=scenario_id, expected_revision=None, changes={"steps": list(steps)}
+        )
+        await scenarios.publish_scenario(session, clock, PORTS, tenant_id=stage.tenant_id, actor="test", scenario_id=scenario_id)
+
+
+async def standings(stage: Stage, customer: UUID) -> dict[str, str]:
+    return {one["step_code"]: one["standing"] for one in (await stage.get(f"/customers/{customer}/step-overrides"))["data"]}
+
+
+async def with_lost_steps(stage: Stage) -> tuple[UUID, UUID]:
+    """Change steps for one customer, and publish a version that has no place for three of the five; return the customer and its item."""
+    await stage.open(LADDER)
+    customer = await stage.customer()
+    item = await stage.invoice(days_overdue=1)
+    taken_back = await override(stage, customer, "remove", "03")
+    await stage.post(f"/step-overrides/{taken_back['override_id']}/remove", {"reason": "x"}, status=200)
+    await override(stage, customer, "change", "01", mode="approve")
+    await override(stage, customer, "change", "02", mode="approve")
+    await override(stage, customer, "insert", "look", **CHECKPOINT)
+    await override(stage, customer, "insert", "wait", **CHECKPOINT | {"rank": 16})
+    assert await standings(stage, customer) == {"03": "removed", **dict.fromkeys(("01", "02", "look", "wait"), "in_force")}
+    await publish(stage, step(10, "01", 1), step(15, "look", 8), step(16, "04", 12))
+    return customer, item
+
+
+async def test_an_own_step_that_a_new_version_has_no_place_for_is_marked_where_it_is_listed_and_explained(stage: Stage) -> None:
+    """S2-11, S2-12: nobody takes an override for one in force that changes nothing any more, and the others go on."""
+    customer, item = await with_lost_steps(stage)
+    assert await standings(stage, customer) == {"03": "removed", "01": "in_force", "02": "step_gone", "look": "step_in_scenario", "wait": "does_not_fit"}
+    first_page = await stage.get(f"/customers/{customer}/step-overrides", limit=3)
+    assert [one["standing"] for one in first_page["data"]] == ["removed", "in_force", "step_gone"]
+    lost = [{"step_code": "02", "why": "step_gone"}, {"step_code": "look", "why": "step_in_scenario"}, {"step_code": "wait", "why": "does_not_fit"}]
+    assert (await stage.get(f"/items/{item}/explain"))["own_steps_left_out"] == lost
+    assert (await stage.get(f"/customers/{customer}/explain"))["items"][0]["own_steps_left_out"] == lost
+    other = await stage.customer("C2")
+    await stage.invoice(days_overdue=1, customer="C2")
+    assert (await stage.get(f"/customers/{other}/explain"))["items"][0]["own_steps_left_out"] == []
+    assert (await override(stage, customer, "change", "04", mode="approve"))["standing"] == "in_force", "what has no place does not stand in the way of another"
+
+
+async def test_an_own_step_that_is_never_looked_up_in_the_new_version_would_be_seen(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A positive control of the test above."""
+    customer, _ = await with_lost_steps(stage)
+    monkeypatch.setattr(overrides, "applied", lambda version, _: (version, {}))
+    assert set((await standings(stage, customer)).values()) == {"removed", "in_force"}
+
+
+async def test_an_override_is_as_old_as_the_company_s_clock_says(stage: Stage) -> None:
+    """The list, its removal and its event are on one clock."""
+    await stage.open(LADDER)
+    customer = await stage.customer()
+    await stage.advance(days=3)
+    made = await override(stage, customer, "change", "02", mode="approve")
+    now = (await stage.tenant.clock()).now()
+    (listed,) = (await stage.get(f"/customers/{customer}/step-overrides"))["data"]
+    assert [dt.datetime.fromisoformat(str(one["created_at"])) for one in (made, listed)] == [now, now]
+    ended = await stage.post(f"/step-overrides/{made['override_id']}/remove", {"reason": "x"}, status=200)
+    assert (ended["created_at"], ended["removed_at"]) == (listed["created_at"], listed["created_at"])
+
+
 async def test_a_step_set_by_hand_comes_next_and_what_was_above_no_longer_counts(stage: Stage) -> None:
     """S0-20, plan 3: those below are skipped by hand, those at and above are void, the next run starts from the new step."""
     await stage.open(LADDER)
@@ -125,11 +196,11 @@ async def test_a_step_set_by_hand_comes_next_and_what_was_above_no_longer_counts
     await stage.advance(days=16)
     assert await stage.accepted() == ["01 ap@c1.example", "02 ap@c1.example", "03 ap@c1.example"]
     (done,) = await stage.put(f"/items/{item}/step", {"step_code": "02", "reason": "They say they never got it."})
-    assert (done["before"], done["step_code"]) == ("03", "02")
+    assert (done["before"], done["step_code"], done["reached_before"], done["reached"]) == (None, "02", "03", "01")
     await stage.advance(days=1)
     assert (await stage.accepted())[3:] == ["02 ap@c1.example"]
     events = await stage.tenant.rows("select data from event where tenant_id = $1 and kind = 'item.step_set'", stage.tenant_id)
-    assert events[0]["data"] == {"from": "03", "to": "02", "reason": "They say they never got it."}
+    assert events[0]["data"] == {"from": None, "to": "02", "reached_before": "03", "reason": "They say they never got it."}
 
 
 async def test_a_step_ahead_skips_what_lies_below_by_hand(stage: Stage) -> None:
@@ -141,6 +212,35 @@ async def test_a_step_ahead_skips_what_lies_below_by_hand(stage: Stage) -> None:
     await stage.remind()
     assert await stage.accepted() == ["03 ap@c1.example"]
     assert sorted(await stage.progress(first)) == ["01#0 skipped by_hand", "02#0 skipped by_hand", "03#0 completed 2026-03-02"]
+
+
+async def set_twice(stage: Stage, code: str) -> list[tuple[str | None, ...]]:
+    """Set the step of an item that is to have its second step next, and set it again."""
+    await stage.open(LADDER)
+    customer = await stage.customer()
+    item = await stage.invoice(days_overdue=1)
+    await stage.remind()
+    await override(stage, customer, "remove", "02")
+    await override(stage, customer, "insert", "look", **CHECKPOINT | {"rank": 25})
+    put = {"step_code": code, "reason": "x"}
+    done = [(await stage.put(f"/items/{item}/step", put))[0] for _ in range(2)]
+    return [tuple(one[name] for name in ("before", "step_code", "reached_before", "reached")) for one in done]
+
+
+@pytest.mark.parametrize(
+    ("code", "first", "again"),
+    [("03", ("look", "03", "01", "look"), ("03", "03", "look", "look")), ("01", ("look", "01", "01", None), ("01", "01", None, None))],
+)
+async def test_where_an_item_stood_and_where_it_goes_on_are_told_in_one_form(stage: Stage, code: str, first: object, again: object) -> None:
+    """S0-20: what is set to where it was says so; a removed step never comes next."""
+    assert await set_twice(stage, code) == [first, again]
+
+
+async def test_a_step_reached_told_as_the_step_that_comes_next_would_be_seen(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A positive control of the test above: the form of before told the step behind, and the step ahead as where it goes on."""
+    told = steps_by_hand.StepSet
+    monkeypatch.setattr(steps_by_hand, "StepSet", lambda item_id, _, code, reached, now: told(item_id, reached, code, reached, now))
+    assert [one[:2] for one in await set_twice(stage, "03")] != [("look", "03"), ("03", "03")]
 
 
 async def test_an_item_that_an_action_has_keeps_its_step(stage: Stage) -> None:

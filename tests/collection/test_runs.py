@@ -335,26 +335,3 @@ async def test_runs_of_somebody_else_do_not_exist(stage: Stage, other_api: httpx
     assert launched.status_code == 404
     named = await other_api.get("/v1/runs")
     assert named.json()["data"] == []
-
-
-async def test_lists_cost_the_same_however_long_they_are(stage: Stage) -> None:
-    """Style 28: the statements of a list do not grow with its rows."""
-    from dunning.kit.database import statement_log  # noqa: PLC0415  # the log is a context variable of this test alone
-
-    await stage.open(ONE_STEP)
-    counts = []
-    for more in (1, 6):
-        for n in range(more):
-            name = f"L{more}-{n}"
-            await stage.customer(name)
-            await stage.invoice(customer=name)
-        run = await stage.remind()
-        made = []
-        for path in (f"/runs/{run['run_id']}/customers", "/actions", "/runs", "/activities"):
-            log: list[str] = []
-            token = statement_log.set(log)
-            await stage.get(path)
-            statement_log.reset(token)
-            made.append(len(log))
-        counts.append(made)
-    assert counts[0] == counts[1]

@@ -55,7 +55,7 @@ async def test_a_manager_of_one_team_gives_a_customer_away_and_is_told_how_it_st
     await ask(desk, "PUT", path, {"lead_id": anna})
     shown = await ask(desk, "PUT", path, {"lead_id": bruno}, who=manager)
     assert shown["lead_id"] == bruno
-    assert [a["actor"] for a in shown["assignments"]] == ["Manager"]
+    assert [a["author"] for a in shown["assignments"]] == ["Manager"]
     await ask(desk, "GET", path, who=manager, status=404)
     refused = await ask(desk, "PUT", f"/ledgers/{desk.ledger_id}/assignment-rules", {}, who=manager, status=405)
     assert refused["code"] == "method_not_allowed"

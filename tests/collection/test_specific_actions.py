@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from dunning.collection import terms
 from dunning.kit.ids import new_id
 from tests.collection.stage import Stage, scenario, step
 
@@ -257,6 +258,114 @@ async def test_a_new_action_copies_a_step_an_action_or_a_model_and_leaves_the_so
     assert (await stage.action(of_model["action_id"]))["task_text"] == "Ask Anna."
     stale = await stage.api.delete(f"/v1/action-models/{model['model_id']}", headers={"If-Match": '"1"'})
     assert (stale.status_code, stale.json()["code"]) == (412, "precondition_failed")
+
+
+async def copies(stage: Stage, customer_id: UUID, items: list[UUID]) -> list[dict[str, Any]]:
+    """Copy what goes by itself, a step, an action and a model, without saying how the copies go, and return them once the worker has done what it may."""
+    model = await stage.post("/action-models", {"code": "mail", "name": "Mail", "content": {"kind": "notice"}, "mode": "automatic"}, status=201)
+    later = await make(stage, customer_id, mail(items[3], scheduled_on="2026-03-20"))
+    sources: list[dict[str, Any]] = [
+        {"scenario_id": str(stage.scenario_id), "step_code": "02"}, {"action_id": later["action_id"]}, {"model_id": model["model_id"]}
+    ]  # fmt: skip
+    made = [await make(stage, customer_id, {"item_ids": [str(item)], "copy_from": source}) for item, source in zip(items, sources, strict=False)]
+    await stage.settle()
+    return [await stage.action(action["action_id"]) for action in made]
+
+
+async def test_a_copy_of_what_goes_by_itself_waits_for_approval_unless_its_maker_says_automatic(stage: Stage) -> None:
+    """S4-13, S4-14: nobody sends by copying; who says the mode has it."""
+    customer_id, items = await opened(stage, invoices=5)
+    assert [(made["mode"], made["state"]) for made in await copies(stage, customer_id, items)] == [("approve", "awaiting_approval")] * 3
+    assert await mails(stage) == []
+    copied = {"item_ids": [str(items[4])], "copy_from": {"scenario_id": str(stage.scenario_id), "step_code": "02"}}
+    assert (await make(stage, customer_id, copied | {"mode": "automatic"}))["mode"] == "automatic"
+    await stage.settle()
+    assert await mails(stage) == ["50000"]
+
+
+async def test_a_copy_that_kept_the_mode_of_its_source_would_be_seen_to_send(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A positive control of the test above."""
+    monkeypatch.setattr(terms, "taken_over", lambda pattern, _: {name: pattern[name] for name in terms.TERMS if pattern.get(name) is not None})
+    customer_id, items = await opened(stage, invoices=4)
+    assert [made["mode"] for made in await copies(stage, customer_id, items)] == ["automatic"] * 3
+    assert await mails(stage) == ["10000", "20000", "30000"]
+
+
+async def test_a_replacement_that_is_copied_waits_for_approval_too(stage: Stage) -> None:
+    """S4-03, S4-13: the copy of an automatic step in the place of a call."""
+    customer_id, (item, *_) = await opened(stage)
+    call = await make(stage, customer_id, task(item))
+    copied = {"copy_from": {"scenario_id": str(stage.scenario_id), "step_code": "02"}, "completes_steps": False, "reason": "Nobody answers."}
+    made = await stage.post(f"/actions/{call['action_id']}/replace", copied, status=201)
+    assert (made["mode"], made["state"]) == ("approve", "awaiting_approval")
+
+
+async def test_a_copied_task_waits_for_somebody(stage: Stage) -> None:
+    """S4-14: what was automatic as a mail is manual as a task."""
+    customer_id, (item, *_) = await opened(stage)
+    copied = {"copy_from": {"scenario_id": str(stage.scenario_id), "step_code": "02"}, "content": {"kind": "task", "task_kind": "call"}}
+    made = await make(stage, customer_id, {"item_ids": [str(item)], **copied})
+    assert (made["mode"], made["state"], made["task_kind"]) == ("manual", "waiting", "call")
+
+
+async def say_automatic(stage: Stage, customer_id: UUID, item: UUID) -> list[dict[str, Any]]:
+    """Ask everywhere for a task that goes by itself, and return the answers."""
+    content = {"kind": "task", "task_kind": "call"}
+    automatic = {"title": "Call", "mode": "automatic", "content": content}
+    in_bulk = {"act": "create_action", "customer_ids": [str(customer_id)], "action": automatic}
+    qualified = {"item_ids": [str(item)], "next": automatic}
+    model = await stage.post("/action-models", {"code": "mail", "name": "Mail", "content": {"kind": "notice"}, "mode": "automatic"}, status=201)
+    patched = await stage.api.patch(f"/v1/action-models/{model['model_id']}", json={"content": content}, headers={"If-Match": '"1"'})
+    asked = [
+        await stage.api.post(f"/v1{path}", json=body, headers={"Idempotency-Key": str(new_id())})
+        for path, body in (
+            (f"/customers/{customer_id}/actions", {"item_ids": [str(item)], **automatic}),
+            (f"/customers/{customer_id}/item-updates", qualified),
+            ("/customers/bulk", in_bulk),
+            ("/action-models", {"code": "call", "name": "Call", "content": content, "mode": "automatic"}),
+        )
+    ]
+    return [{"status": answer.status_code, **answer.json()} for answer in (patched, *asked)]
+
+
+async def test_a_task_that_is_to_go_by_itself_is_refused_wherever_it_is_asked_for(stage: Stage) -> None:
+    """S4-14: somebody does a task; the mode is refused by its name, and nothing is made."""
+    customer_id, (item, *_) = await opened(stage)
+    for refused in await say_automatic(stage, customer_id, item):
+        assert (refused["status"], [error["field"] for error in refused["errors"]]) == (422, ["mode"]), refused
+        assert "expected manual, or approve" in refused["detail"]
+    assert await stage.actions() == []
+    assert (await make(stage, customer_id, task(item, mode="approve")))["state"] == "awaiting_approval"
+
+
+async def test_a_task_taken_as_automatic_would_be_seen(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A positive control of the test above: without the refusal every one of these is made."""
+    monkeypatch.setattr(terms, "refuse_mode", lambda *_: None)
+    customer_id, (item, *_) = await opened(stage)
+    assert [answer["status"] for answer in await say_automatic(stage, customer_id, item)][:2] == [200, 201]
+
+
+async def test_a_step_to_go_on_from_is_refused_without_going_on_from_a_step(stage: Stage) -> None:
+    """S4-12: what would be left out in silence is named."""
+    customer_id, (item, *_) = await opened(stage)
+    for more in ({}, {"afterwards": "resume"}):
+        refused = await make(stage, customer_id, task(item, afterwards_step_code="03", **more), status=422)
+        assert [error["field"] for error in refused["errors"]] == ["afterwards"], refused
+    model = {"code": "call", "name": "Call", "content": {"kind": "task"}, "afterwards_step_code": "03"}
+    assert (await stage.post("/action-models", model, status=422))["errors"][0]["field"] == "afterwards"
+    first = await make(stage, customer_id, task(item, origin="ad_hoc", afterwards="step", afterwards_step_code="03"))
+    copied = await make(stage, customer_id, {"item_ids": [str(item)], "copy_from": {"action_id": first["action_id"]}, "afterwards": "resume"})
+    assert (copied["afterwards"], copied["afterwards_step_code"]) == ("resume", None)
+
+
+async def test_items_of_an_ad_hoc_mail_go_on_from_the_step_that_was_named_for_it(stage: Stage) -> None:
+    """S4-12, S4-19: the same as of a specific action; the mail itself is no step."""
+    customer_id, (item, other, _) = await opened(stage, days_overdue=20)
+    made = await make(stage, customer_id, mail(item, origin="ad_hoc", afterwards="step", afterwards_step_code="03"))
+    await stage.settle()
+    assert ((await stage.action(made["action_id"]))["state"], made["afterwards"]) == ("completed", "step")
+    assert await stage.progress(item) == ["01#0 skipped by_hand", "02#0 skipped by_hand"]
+    assert await stage.progress(other) == []
 
 
 @pytest.mark.parametrize(

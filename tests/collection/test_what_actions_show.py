@@ -1,4 +1,4 @@
-"""What an action shows while it waits: amounts of now, rows that are still in it, who made it, and the same in every list (issue 3; rows S4-02, S4-04, S4-17, S4-18)."""
+"""What an action shows while it waits: amounts of now, rows that are still in it, who made it, and the same in every list (rows S4-02, S4-04, S4-17, S4-18)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from uuid import UUID
 import pytest
 
 from dunning.collection import leaving
-from dunning.kit.database import statement_log
 from dunning.kit.ids import new_id
 from dunning_api.acting import HEADER
 from tests.collection.agreements import dispute, eur, sound
@@ -263,25 +262,6 @@ async def test_a_message_on_its_way_is_live_on_the_customers_agenda(stage: Stage
     await stage.launch(commit_at_once=True)
     (one,) = (await stage.get(f"/customers/{customer}/agenda"))["actions"]
     assert (one["state"], one["step_code"]) == ("executed", "first")
-
-
-async def test_a_customers_agenda_takes_the_same_statements_for_one_action_as_for_many(stage: Stage) -> None:
-    """House style 28."""
-    customer, items, _ = await opened(stage, 3)
-
-    async def statements() -> int:
-        log: list[str] = []
-        token = statement_log.set(log)
-        await stage.get(f"/customers/{customer}/agenda")
-        statement_log.reset(token)
-        return len(log)
-
-    await statements()
-    before = await statements()
-    for _ in range(4):
-        body = {"title": "Call", "content": CALL, "item_ids": [str(items[0])], "origin": "ad_hoc"}
-        await stage.post(f"/customers/{customer}/actions", body, status=201)
-    assert await statements() == before
 
 
 async def test_an_action_says_who_made_it(stage: Stage) -> None:

@@ -55,7 +55,7 @@ async def test_activities_since_a_day_begin_with_the_ledgers_day(desk: Desk) -> 
     await desk.push_customer()
     await desk.post(f"/customers/{desk.customers['C1']}/activities", {"kind": "call", "text": "Called."}, status=201)
     for since, found in (("2026-03-02", 1), ("2026-03-03", 0), ("2026-03-02T08:00:00Z", 1), ("2026-03-02T08:00:01Z", 0), ("2026-03-02T09:00:00+01:00", 1)):
-        assert len((await desk.get("/activities", since=since, type="call"))["data"]) == found, since
+        assert len((await desk.get("/activities", since=since, kind="call"))["data"]) == found, since
     assert (await desk.api.get("/v1/activities", params={"since": "1772438400"})).status_code == 422
     assert (await desk.api.get("/v1/activities", params={"since": "yesterday"})).status_code == 422
 
@@ -66,8 +66,8 @@ async def test_a_midnight_in_rome_is_not_one_in_greenwich(desk: Desk) -> None:
     await desk.push_customer()
     await desk.tenant.set_clock((await desk.now()).replace(hour=23, minute=30))
     await desk.post(f"/customers/{desk.customers['C1']}/activities", {"kind": "call", "text": "Late."}, status=201)
-    assert len((await desk.get("/activities", since="2026-03-03", type="call"))["data"]) == 1
-    assert (await desk.get("/activities", since="2026-03-04", type="call"))["data"] == []
+    assert len((await desk.get("/activities", since="2026-03-03", kind="call"))["data"]) == 1
+    assert (await desk.get("/activities", since="2026-03-04", kind="call"))["data"] == []
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,7 @@ async def test_entering_a_phase_carries_out_each_of_its_operations_once(desk: De
     assert len((await desk.get("/account-blocks", state="active"))["data"]) == 1
     assert [a["task_text"] for a in await desk.actions(task_kind="call")] == ["Ask when they pay."]
     assert [a["task_text"] for a in await desk.actions(task_kind="notify_insurer")] == ["Notify the credit insurer"]
-    assert len((await desk.get("/activities", type="claim_sent"))["data"]) == 1
+    assert len((await desk.get("/activities", kind="claim_sent"))["data"]) == 1
     done = await desk.post(f"/actions/{action['action_id']}/operations/2/done", {"note": "Reported as D-88."})
     assert (done[1]["state"], done[1]["note"]) == ("done", "Reported as D-88.")
 

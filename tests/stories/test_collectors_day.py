@@ -1,4 +1,4 @@
-"""The collectors' day as stories: a customer from the first reminder to the lifted block, and a collector who leaves (issue 3)."""
+"""The collectors' day as stories: a customer from the first reminder to the lifted block, and a collector who leaves."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ async def test_one_customer_from_the_first_reminder_to_the_lifted_block(stage: S
         "03-09 action urgent", "03-09 message", "03-09 activity call",
         "03-15 action urgent", "03-15 message",
         "03-16 action last", "03-16 message", "03-16 block no_deliveries",
-        "03-16 receipt 400.00", "03-16 receipt 500.00",
+        "03-16 receipt 400.00", "03-16 receipt 500.00", "03-16 block_lifted",
         "03-16 comment dispute_resolved", "03-16 comment dispute_resolved", "03-16 activity dispute_resolved",
         "03-17 action urgent", "03-17 message",
     ]  # fmt: skip

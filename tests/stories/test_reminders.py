@@ -96,10 +96,10 @@ async def test_each_notice_leaves_an_event_on_the_customer_with_the_action_itsel
     await desk.invoice(due=-2)
     await desk.run(commit_at_once=True)
     assert desk.mail.letters == []
-    (activity,) = (await desk.get("/activities", type="claim_for_non_payment", since="2026-03-02T00:00:00Z"))["data"]
+    (activity,) = (await desk.get("/activities", kind="claim_for_non_payment", since="2026-03-02T00:00:00Z"))["data"]
     action = await desk.action()
     assert (activity["action_id"], activity["customer_id"], activity["business_at"]) == (action["action_id"], desk.customers["C1"], action["executed_at"])
-    assert (await desk.get("/activities", type="claim_for_non_payment", since="2026-03-03T00:00:00Z"))["data"] == []
+    assert (await desk.get("/activities", kind="claim_for_non_payment", since="2026-03-03T00:00:00Z"))["data"] == []
 
 
 OUTSIDE: list[str] = []

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import asyncpg
 
+from dunning.collection import terms as action_terms
 from dunning.collection.specific_rules import Content
 from dunning.events import service as events
 from dunning.kit.clock import Clock
@@ -17,7 +18,7 @@ from dunning.kit.database import ReadSession, Session
 from dunning.kit.errors import Conflict, Malformed, NotFound, PreconditionFailed
 from dunning.kit.ids import ModelId, TenantId, new_id
 
-PATTERN = ("title", "mode", "afterwards", "afterwards_step_code", "counts_as_step")
+PATTERN = ("title", *action_terms.TERMS)
 """What a model may say beside the content of its actions."""
 
 
@@ -53,7 +54,7 @@ async def create_model(
     content: Mapping[str, Any],
     terms: Mapping[str, Any],
 ) -> ActionModel:
-    """Save a model; raise `ModelCodeTaken` for a code in use, `Malformed` where it names one customer's people."""
+    """Save a model; raise `ModelCodeTaken` for a code in use, `Malformed` where it names one customer's people or its terms do not go with its kind."""
     model_id = ModelId(new_id())
     pattern = _pattern({}, title, content, terms)
     made = await session.execute(
@@ -138,6 +139,8 @@ def _pattern(stored: Mapping[str, Any], title: str | None, content: Mapping[str,
         msg = "content.contact_ids: a model is for any customer; name roles in to_roles."
         raise Malformed(msg, [{"field": "content.contact_ids", "message": "expected roles instead"}])
     given = {**stored, **terms, "title": title or stored.get("title")}
+    # What a change leaves as it is was taken before; a new content has to go with the mode that stays.
+    action_terms.refuse(read.kind, given if content is not None else terms, given)
     return {"content": read.stored(), **{part: given[part] for part in PATTERN if given.get(part) is not None}}
 
 

@@ -240,9 +240,9 @@ async def note_approval(session: Session, tenant_id: TenantId, action_ids: Seque
 
 
 async def end_actions(session: Session, tenant_id: TenantId, action_ids: Sequence[ActionId], state: str, reason: str) -> None:
-    """End some actions that are not to be, for one reason, in one statement."""
+    """End some actions that are not to be, for one reason, in one statement; what somebody was to do stays to be read."""
     await session.execute(
-        """update action set state = $3, reason = $4, task_kind = null, task_text = null, revision = revision + 1, updated_at = clock_timestamp()
+        """update action set state = $3, reason = $4, revision = revision + 1, updated_at = clock_timestamp()
             where tenant_id = $1 and action_id = any ($2::uuid[])""",
         tenant_id,
         list(action_ids),

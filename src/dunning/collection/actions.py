@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 import asyncpg
@@ -22,6 +22,7 @@ from dunning.kit.database import ReadSession, Session
 from dunning.kit.errors import Conflict, Malformed, NotFound
 from dunning.kit.ids import ActionId, CustomerId, LedgerId, TenantId
 from dunning.ledger.customer_state import facts_changed, lock_customers
+from dunning.tenancy import people
 
 FARTHEST_DAYS = 366
 
@@ -270,15 +271,29 @@ async def items_of(session: ReadSession, *, tenant_id: TenantId, action_id: Acti
     return await action_queries.items_of_action(session, tenant_id, action_id)
 
 
-async def parts_of(session: ReadSession, *, tenant_id: TenantId, action_id: ActionId) -> dict[str, list[asyncpg.Record]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What belongs to an action; `names` are of those who wrote the notes."""
+
+    items: Sequence[asyncpg.Record]
+    claims: Sequence[asyncpg.Record]
+    operations: Sequence[asyncpg.Record]
+    notes: Sequence[asyncpg.Record]
+    messages: Sequence[asyncpg.Record]
+    names: Mapping[str, str]
+
+
+async def parts_of(session: ReadSession, *, tenant_id: TenantId, action_id: ActionId) -> Parts:
     """Return what belongs to an action: its item rows, claims, operations, notes and messages."""
-    return {
-        "items": await action_queries.items_of_action(session, tenant_id, action_id),
-        "claims": await claims.claims_of(session, tenant_id=tenant_id, action_id=action_id),
-        "operations": await operation_store.operations_of(session, tenant_id, action_id),
-        "notes": await action_queries.activities_of_action(session, tenant_id, action_id),
-        "messages": await action_queries.messages_of_action(session, tenant_id, action_id),
-    }
+    notes = await action_queries.activities_of_action(session, tenant_id, action_id)
+    return Parts(
+        items=await action_queries.items_of_action(session, tenant_id, action_id),
+        claims=await claims.claims_of(session, tenant_id=tenant_id, action_id=action_id),
+        operations=await operation_store.operations_of(session, tenant_id, action_id),
+        notes=notes,
+        messages=await action_queries.messages_of_action(session, tenant_id, action_id),
+        names=await people.names_of(session, tenant_id=tenant_id, actors=[note["actor"] for note in notes]),
+    )
 
 
 async def _note(session: Session, clock: Clock, scene: Scene, action: asyncpg.Record, text: str) -> UUID:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import asyncpg
 
-from dunning.collection import activity_store, specific_store
+from dunning.collection import activity_store, filter_words, specific_store
 from dunning.collection.activity_store import NOT_REACHED, SPOKEN_KINDS, ActivityFilter, NewActivity
 from dunning.events import service as events
 from dunning.kit.clock import Clock, local_date
@@ -86,5 +86,7 @@ async def activity_of(session: ReadSession, *, tenant_id: TenantId, activity_id:
 
 
 async def activities_before(session: ReadSession, *, tenant_id: TenantId, where: ActivityFilter, before: UUID | None, limit: int) -> list[asyncpg.Record]:
-    """Return activities, the newest first."""
+    """Return activities, the newest first. Raises `Malformed` for a kind that no activity has and no step records."""
+    if where.kind is not None:
+        await filter_words.check_activity_kind(session, tenant_id, where.kind)
     return await activity_store.activities_before(session, tenant_id, where, before, limit)

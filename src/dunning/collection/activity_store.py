@@ -99,6 +99,28 @@ async def customers_of(session: ReadSession, tenant_id: TenantId, activity_ids: 
     return {row["activity_id"]: row["customer_id"] for row in rows}
 
 
+_RECORDED_BY_STEPS = """select o -> 'params' ->> 'type' as kind from scenario_version v
+            cross join lateral jsonb_array_elements(v.content -> 'steps') s cross join lateral jsonb_array_elements(s -> 'operations') o
+            where v.tenant_id = $1 and jsonb_typeof(s -> 'operations') = 'array' and o -> 'params' ->> 'type' is not null"""
+
+
+async def is_kind(session: ReadSession, tenant_id: TenantId, kind: str) -> bool:
+    """Tell whether an activity is of a kind, or a step of a scenario records it."""
+    return bool(
+        await session.value(
+            f"select exists (select from activity where tenant_id = $1 and kind = $2) or exists (select from ({_RECORDED_BY_STEPS}) r where r.kind = $2)",
+            tenant_id,
+            kind,
+        )
+    )
+
+
+async def kinds(session: ReadSession, tenant_id: TenantId) -> list[str]:
+    """Return the kinds of activities that were recorded, and those that the steps of a tenant's scenarios record. It reads all activities."""
+    rows = await session.rows(f"select kind from activity where tenant_id = $1 union {_RECORDED_BY_STEPS}", tenant_id)
+    return [row["kind"] for row in rows]
+
+
 class Whose(NamedTuple):
     """The ledger of a customer, its zone, and whether it has a contact budget."""
 

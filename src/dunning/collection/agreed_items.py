@@ -95,5 +95,10 @@ async def named(session: ReadSession, tenant_id: TenantId, item_ids: Collection[
 
 def numbers_of(items: Sequence[AgreedItem]) -> str:
     """Name items in a sentence by what the customer knows them by; past five, how many more."""
-    shown = ", ".join(item.number for item in items[:5])
-    return shown if len(items) <= 5 else f"{shown} and {len(items) - 5} more"
+    return in_words([item.number for item in items])
+
+
+def in_words(numbers: Sequence[str]) -> str:
+    """Name numbers of documents in a sentence; past five, how many more."""
+    shown = ", ".join(numbers[:5])
+    return shown if len(numbers) <= 5 else f"{shown} and {len(numbers) - 5} more"

@@ -212,8 +212,20 @@ async def withdraw_unsent(session: Session, clock: Clock, scene: Scene, action_i
         await events.record_many(session, clock, tenant_id=tenant_id, actor=scene.actor, events=told)
 
 
-async def cancel(session: Session, clock: Clock, scene: Scene, actions: Sequence[asyncpg.Record], reason: str, *, state: str = "cancelled") -> None:
-    """End actions that are not to be: nothing of them leaves any more and their items are free. The callers hold the customers' locks."""
+async def cancel(
+    session: Session,
+    clock: Clock,
+    scene: Scene,
+    actions: Sequence[asyncpg.Record],
+    reason: str,
+    *,
+    state: str = "cancelled",
+    superseded_by: ActionId | None = None,
+) -> None:
+    """End actions that are not to be: nothing of them leaves any more and their items are free. `superseded_by` takes the place of the one that is superseded.
+
+    The callers hold the customers' locks.
+    """
     ids = [ActionId(action["action_id"]) for action in actions]
     if not ids:
         return
@@ -223,7 +235,8 @@ async def cancel(session: Session, clock: Clock, scene: Scene, actions: Sequence
     await action_store.end_actions(session, scene.tenant_id, ids, state, reason)
     await endings.close(session, clock, scene, actions, _HOW.get(state, "cancelled"))
     kind = f"action.{state}"
-    told = [NewEvent(kind, "action", ActionId(a["action_id"]), CustomerId(a["customer_id"]), {"reason": reason}) for a in actions]
+    data: dict[str, object] = {"reason": reason} if superseded_by is None else {"reason": reason, "superseded_by": superseded_by}
+    told = [NewEvent(kind, "action", ActionId(a["action_id"]), CustomerId(a["customer_id"]), data) for a in actions]
     await events.record_many(session, clock, tenant_id=scene.tenant_id, actor=scene.actor, events=told)
     await facts_changed(session, scene.tenant_id, sorted({CustomerId(a["customer_id"]) for a in actions}, key=lambda c: c.bytes), scene.today)
     await cancel(session, clock, scene, tasks, OPERATION_NOT_NEEDED)

@@ -12,7 +12,7 @@ from dunning.collection.override_store import StoredOverride
 from dunning.kit.database import ReadSession
 from dunning.kit.ids import TenantId
 from dunning.scenarios import definition
-from dunning.scenarios.overrides import Override, varied
+from dunning.scenarios.overrides import Override, applied
 from dunning.scenarios.rules import Compiled, Id, compile_scenario
 from dunning.scenarios.steps import Step
 
@@ -122,13 +122,5 @@ def _published(row: asyncpg.Record) -> Published:
 
 def _variant(published: Published, overrides: Sequence[Override]) -> Published:
     """Return a version with overrides applied; one that a newer version leaves no room for is passed over."""
-    scenario = published.compiled.scenario
-    kept: list[Override] = []
-    made = scenario
-    for override in overrides:
-        try:
-            made = varied(scenario, [*kept, override])
-        except definition.InvalidDefinition:
-            continue
-        kept.append(override)
+    made, _ = applied(published.compiled.scenario, overrides)
     return Published(compile_scenario(made), {step.code: step for step in made.steps}, published.template_versions)

@@ -15,7 +15,7 @@ from dunning.collection.outlook import CustomerAgenda
 from dunning.kit.clock import Clock, local_date
 from dunning.kit.database import ReadSession
 from dunning.kit.ids import CustomerId, TenantId
-from dunning.ledger import customers, hold_store, ledgers, positions
+from dunning.ledger import customers, hold_store, holds, ledgers, positions
 from dunning.ledger.contact_store import StoredContact
 from dunning.ledger.customer_store import Customer
 from dunning.ledger.hold_store import Hold
@@ -34,13 +34,17 @@ SHOWN = 100
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How a customer is collected: by which scenario, in which currency, after how many days, and what keeps reminders back today."""
+    """How a customer is collected: by which scenario, in which currency, after how many days, and what keeps reminders back today.
+
+    `names` are of those who set the holds.
+    """
 
     currency: str
     policy: Policy
     days_granted: DaysGranted | None
     holds: Sequence[Hold]
     blocks: Sequence[asyncpg.Record]
+    names: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +96,14 @@ async def record_of(session: ReadSession, clock: Clock, *, tenant_id: TenantId, 
 
 
 async def _terms(session: ReadSession, tenant_id: TenantId, ledger: Ledger, customer_id: CustomerId, today: dt.date) -> Terms:
+    found = await hold_store.holds_upon(session, tenant_id, ledger.ledger_id, customer_id, today, SHOWN)
     return Terms(
         ledger.currency,
         await customer_record_store.policy_of(session, tenant_id, customer_id),
         await customer_record_store.days_granted(session, tenant_id, customer_id),
-        await hold_store.holds_upon(session, tenant_id, ledger.ledger_id, customer_id, today, SHOWN),
+        found,
         await block_store.blocks_after(session, tenant_id, None, SHOWN, ledger_id=None, customer_id=customer_id, state="active"),
+        await people.names_of(session, tenant_id=tenant_id, actors=holds.actors_of(found)),
     )
 
 

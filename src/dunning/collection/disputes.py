@@ -24,6 +24,7 @@ from dunning.collection import (
     sheet_store,
     specific,
     specific_store,
+    status_follow_ups,
 )
 from dunning.collection.action_store import NewActivity
 from dunning.collection.agreed_items import AgreedItem
@@ -123,6 +124,7 @@ async def open_dispute(session: Session, clock: Clock, *, tenant_id: TenantId, a
         session, clock, tenant_id=tenant_id, actor=actor, ledger_id=ledger_id, customer_id=customer_id, item_ids=[item.item_id for item in items],
         status_code=status.code, text=contested.text, source="dispute", source_id=new.dispute_id,
     )  # fmt: skip
+    await status_follow_ups.leave(session, clock, scene, [item.item_id for item in items])
     data = {"reason": new.reason, "source": new.source, "item_ids": [item.item_id for item in items], "deadline_on": deadline_on, "action_id": follow_up}
     await events.record_many(
         session, clock, tenant_id=tenant_id, actor=actor, events=[NewEvent("dispute.opened", "dispute", new.dispute_id, customer_id, data)]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,7 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
-from dunning.collection import customer_steps, explorer_store, ledger_days
+from dunning.collection import customer_steps, explorer_store, filter_words, ledger_days
 from dunning.collection.explorer_store import CustomerFilter, Sort
 from dunning.collection.ledger_days import LedgerDays
 from dunning.collection.step_store import Rungs
@@ -19,15 +17,9 @@ from dunning.kit.clock import Clock
 from dunning.kit.database import ReadSession
 from dunning.kit.errors import Malformed
 from dunning.kit.ids import PersonId, TeamId, TenantId
-from dunning.kit.money import format_minor
-from dunning.kit.spreadsheet import safe_cell
 from dunning.tenancy import people, people_store
 
 EXPORT_PAGE = 500
-_HEADER = [
-    "customer_id", "external_id", "name", "group", "collector", "step", "statuses", "blocked", "currency", "overdue", "not_due", "disputed", "oldest_due_on",
-    "last_action_on", "last_action", "next_action_on", "next_action",
-]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +45,7 @@ class Prepared:
 
 
 async def prepared(session: ReadSession, clock: Clock, *, tenant_id: TenantId, search: Search) -> Prepared:
-    """Look up what a search names. Raises `NotFound`, and `Malformed` where a condition needs another or the order needs a currency."""
+    """Look up what a search names. Raises `NotFound`, and `Malformed` where a condition needs another or names what nothing has, or the order needs a currency."""
     days = await ledger_days.days_of(session, clock, tenant_id=tenant_id, ledger_id=search.ledger_id)
     where = search.where
     if search.person_id is not None:
@@ -70,6 +62,12 @@ async def prepared(session: ReadSession, clock: Clock, *, tenant_id: TenantId, s
     if currency is None and search.sort == "overdue_amount":
         msg = "currency: the ledgers have several currencies, which are never added. Name the one to sort by."
         raise Malformed(msg, [{"field": "currency", "message": "is needed to sort by overdue_amount"}])
+    if where.status_code is not None:
+        await filter_words.check_status(session, tenant_id, where.status_code)
+    if where.step_code is not None:
+        await filter_words.check_step(session, tenant_id, where.step_code)
+    if where.action_type is not None:
+        await filter_words.check_action_type(session, tenant_id, where.action_type)
     return Prepared(days, where, await customer_steps.rungs(session, tenant_id), search.sort, currency)
 
 
@@ -87,32 +85,16 @@ async def customers_after(
     )
 
 
-async def as_csv(session: ReadSession, clock: Clock, *, tenant_id: TenantId, search: Search) -> AsyncIterator[bytes]:
-    """Yield all customers that a search finds as a CSV file that is safe to open; a customer has a line a currency."""
+async def all_customers(session: ReadSession, clock: Clock, *, tenant_id: TenantId, search: Search) -> AsyncIterator[Sequence[asyncpg.Record]]:
+    """Yield all customers that a search finds, in its order, some at a time. Raises what `prepared` does."""
     made = await prepared(session, clock, tenant_id=tenant_id, search=search)
-    yield _lines([_HEADER])
-    page: list[list[str]] = []
+    some: list[asyncpg.Record] = []
     async for row in explorer_store.stream(session, tenant_id, made.days, made.where, made.rungs, sort=made.sort, currency=made.currency):
-        page += _cells(row)
-        if len(page) >= EXPORT_PAGE:
-            yield _lines(page)
-            page = []
-    if page:
-        yield _lines(page)
-
-
-def _cells(row: asyncpg.Record) -> list[list[str]]:
-    head = [row["customer_id"], row["external_id"], row["name"], row["group_code"] or "", row["person_name"] or "", row["step_code"] or ""]
-    head += [" ".join(row["statuses"]), row["block_degree"] or ""]
-    tail = [row["oldest_due_on"] or "", row["last_on"] or "", row["last_what"] or "", row["next_on"] or "", row["next_title"] or ""]
-    sums = [[currency, *(format_minor(minor or 0, currency) for minor in amounts)] for currency, *amounts in row["sums"]] or [["", "", "", ""]]
-    return [[safe_cell(str(cell)) for cell in (*head, *one, *tail)] for one in sums]
-
-
-def _lines(rows: Sequence[Sequence[str]]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text).writerows(rows)
-    return text.getvalue().encode()
+        some.append(row)
+        if len(some) == EXPORT_PAGE:
+            yield some
+            some = []
+    yield some
 
 
 def _only(currencies: Sequence[str]) -> str | None:

@@ -195,3 +195,16 @@ async def facts_of(
 ) -> list[asyncpg.Record]:
     """Return the facts of given customers in id order, each as if the action named for it in `but_for` did not exist."""
     return await session.rows(_GIVEN, tenant_id, today, list(customer_ids), [but_for.get(customer_id) for customer_id in customer_ids])
+
+
+async def asleep(session: ReadSession, tenant_id: TenantId, ledger_ids: Sequence[LedgerId], today: dt.date, sample: int) -> list[CustomerId]:
+    """Return at most `sample` customers of each ledger, drawn at random, whom a run of this day does not look at."""
+    rows = await session.rows(
+        """select s.customer_id from ledger l cross join lateral (
+             select c.customer_id from customer_state c
+              where c.tenant_id = $1 and c.ledger_id = l.ledger_id and (c.review_on is null or c.review_on > $3) and c.planned_revision >= l.revision
+              order by random() limit $4
+           ) s where l.tenant_id = $1 and l.ledger_id = any ($2::uuid[])""",
+        tenant_id, list(ledger_ids), today, sample,
+    )  # fmt: skip
+    return [CustomerId(row["customer_id"]) for row in rows]

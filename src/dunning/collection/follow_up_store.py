@@ -1,21 +1,21 @@
-"""Statements about the actions that belong to agreements: what follows a dispute up, what comes when a promise is broken."""
+"""Statements about the actions that belong to agreements and statuses: what follows a dispute or a status up, what comes when a promise is broken."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
 
 from dunning.collection.action_store import LIVE
-from dunning.kit.database import Session
+from dunning.kit.database import ReadSession, Session
 from dunning.kit.ids import ActionId, LedgerId, TenantId
 
 
-class NewCall(NamedTuple):
-    """A call to be put on a list: about whom, when, what it is called, what is to be said, and the items that it is about."""
+class NewTask(NamedTuple):
+    """A call or another task to be put on a list: about whom, when, what it is called, what is to be done, and the items that it is about."""
 
     action_id: ActionId
     customer_id: UUID
@@ -23,6 +23,58 @@ class NewCall(NamedTuple):
     title: str
     text: str
     item_ids: Sequence[UUID]
+
+
+class MovedItem(NamedTuple):
+    """An item whose status a comment has changed, and whether anything is owed for it."""
+
+    item_id: UUID
+    customer_id: UUID
+    number: str
+    is_owed: bool
+
+
+async def moved_items(session: ReadSession, tenant_id: TenantId, ledger_id: LedgerId, comment_ids: Sequence[UUID]) -> list[MovedItem]:
+    """Return the items of a ledger whose statuses some comments have changed, the oldest document first."""
+    rows = await session.rows(
+        """select i.item_id, i.customer_id, i.number, i.direction = 'debit' and i.state = 'posted' and i.allocated_minor < i.amount_minor as is_owed
+             from item_comment c join item i on i.tenant_id = $1 and i.item_id = c.item_id
+            where c.tenant_id = $1 and c.ledger_id = $2 and c.item_comment_id = any ($3::uuid[]) and c.status_code is not null
+            order by i.due_on, i.item_id""",
+        tenant_id,
+        ledger_id,
+        list(comment_ids),
+    )
+    return [MovedItem(*row) for row in rows]
+
+
+async def leave_status_tasks(session: Session, tenant_id: TenantId, item_ids: Collection[UUID], reason: str) -> list[ActionId]:
+    """Take items out of the live tasks that follow a status, and return those tasks."""
+    rows = await session.rows(
+        """with gone as (
+             update action_item t set state = 'dropped', reason = $3 from action a
+              where t.tenant_id = $1 and t.item_id = any ($2::uuid[]) and t.state in ('attached', 'listed')
+                and a.tenant_id = $1 and a.action_id = t.action_id and a.state = any ($4::text[]) and a.content ->> 'follows_status' is not null
+             returning t.action_id)
+           select distinct action_id from gone order by action_id""",
+        tenant_id,
+        list(item_ids),
+        reason,
+        list(LIVE),
+    )
+    return [ActionId(row["action_id"]) for row in rows]
+
+
+async def without_items(session: Session, tenant_id: TenantId, action_ids: Sequence[ActionId]) -> list[asyncpg.Record]:
+    """Lock and return those of some live actions outside the scenario that are about no item any more."""
+    return await session.rows(
+        """select a.* from action a where a.tenant_id = $1 and a.action_id = any ($2::uuid[]) and a.state = any ($3::text[])
+              and not exists (select from action_item t where t.tenant_id = $1 and t.action_id = a.action_id and t.state in ('attached', 'listed'))
+            order by a.action_id for update""",
+        tenant_id,
+        list(action_ids),
+        list(LIVE),
+    )
 
 
 async def live_actions(session: Session, tenant_id: TenantId, action_ids: Sequence[UUID | None]) -> list[asyncpg.Record]:
@@ -49,12 +101,12 @@ async def schedule(session: Session, tenant_id: TenantId, days: Mapping[UUID, dt
         )
 
 
-async def insert_calls(
-    session: Session, tenant_id: TenantId, ledger_id: LedgerId, today: dt.date, content: Mapping[str, Any], calls: Sequence[NewCall]
+async def insert_tasks(
+    session: Session, tenant_id: TenantId, ledger_id: LedgerId, today: dt.date, content: Mapping[str, Any], tasks: Sequence[NewTask]
 ) -> None:
-    """Insert calls of one's own about what is still owed of some items, each for the customer's lead collector. They leave the items in their scenario."""
+    """Insert tasks of one kind about what is still owed of some items, each for the customer's lead collector. They leave the items in their scenario."""
     await session.execute(
-        """with called as (select * from unnest($5::uuid[], $6::uuid[], $7::date[], $8::text[], $9::text[]) as g (action_id, customer_id, on_day, title, words)
+        """with wanted as (select * from unnest($5::uuid[], $6::uuid[], $7::date[], $8::text[], $9::text[]) as g (action_id, customer_id, on_day, title, words)
             ), owed as (
               select g.action_id, i.customer_id, i.item_id, i.episode, i.currency, i.amount_minor - i.allocated_minor as open_minor
                 from unnest($10::uuid[], $11::uuid[]) as g (action_id, item_id)
@@ -65,18 +117,18 @@ async def insert_calls(
             ), made as (
               insert into action (tenant_id, action_id, ledger_id, customer_id, origin, kind, mode, step_name, title, content, local_date, scheduled_on, state,
                                   task_kind, task_text, totals, person_id, afterwards)
-              select $1, c.action_id, $2, c.customer_id, 'ad_hoc', 'task', 'manual', c.title, c.title, $4, $3, c.on_day, 'waiting', 'call', c.words,
+              select $1, c.action_id, $2, c.customer_id, 'ad_hoc', 'task', 'manual', c.title, c.title, $4, $3, c.on_day, 'waiting', $4::jsonb ->> 'task_kind', c.words,
                      coalesce(t.totals, '[]'),
                      (select s.person_id from assignment s where s.tenant_id = $1 and s.customer_id = c.customer_id and s.role = 'collector' and s.lead
                          and s.ended_on is null), 'resume'
-                from called c left join totals t on t.action_id = c.action_id
+                from wanted c left join totals t on t.action_id = c.action_id
             )
             insert into action_item (tenant_id, action_id, customer_id, state, item_id, episode, open_minor)
             select $1, action_id, customer_id, 'listed', item_id, episode, open_minor from owed""",
         tenant_id, ledger_id, today, dict(content),
-        [call.action_id for call in calls], [call.customer_id for call in calls], [call.scheduled_on for call in calls],
-        [call.title for call in calls], [call.text for call in calls],
-        [call.action_id for call in calls for _ in call.item_ids], [item_id for call in calls for item_id in call.item_ids],
+        [task.action_id for task in tasks], [task.customer_id for task in tasks], [task.scheduled_on for task in tasks],
+        [task.title for task in tasks], [task.text for task in tasks],
+        [task.action_id for task in tasks for _ in task.item_ids], [item_id for task in tasks for item_id in task.item_ids],
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
-from dunning.collection import action_store, carrying, leaving, own_words, specific, specific_store
+from dunning.collection import action_store, carrying, leaving, own_words, specific, specific_store, status_follow_ups
 from dunning.collection.despatch import Outbound, Scene
 from dunning.collection.specific_rules import AD_HOC, Content, NewSpecific
 from dunning.events import service as events
@@ -27,7 +27,7 @@ Notify = Literal["none", "customer", "internal"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemUpdate:
-    """The three steps: status and comment, both optional; who gets a mail now; the scenario again, or an action outside it, or nothing further."""
+    """The three steps: status and comment, both optional; who gets a mail now; the scenario again, an action outside it, or what the status asks for."""
 
     item_ids: Sequence[UUID]
     status_code: str | None = None
@@ -53,6 +53,8 @@ async def update_items(
 ) -> Updated:
     """Do the three steps for selected items of one customer, all or none, and return what was made.
 
+    Without the scenario or an action as the next step, a status that names days has its items followed up after them.
+
     What is told now is told about the items as they stand after the first step: a customer is not written to about an item that it excludes. Raises
     `NotFound` for items, a status or contacts that are unknown, and what making an action raises. A second call writes, tells and makes once more.
     """
@@ -66,7 +68,8 @@ async def update_items(
         session, clock, tenant_id=tenant_id, actor=actor, ledger_id=scene.ledger.ledger_id, customer_id=customer_id, item_ids=[ItemId(one) for one in ids],
         status_code=update.status_code, text=update.comment, source="person", source_id=None,
     )  # fmt: skip
-    if update.status_code is not None and (await item_statuses.status_of(session, tenant_id=tenant_id, code=update.status_code)).excludes:
+    status = None if update.status_code is None else await item_statuses.status_of(session, tenant_id=tenant_id, code=update.status_code)
+    if status is not None and status.excludes:
         await leaving.leave(session, clock, scene, [customer_id], ids, leaving.EXCLUDED_STATUS)
     message = None
     if update.notify != "none":
@@ -77,6 +80,10 @@ async def update_items(
         action = await specific.create(
             session, clock, tenant_id=tenant_id, actor=actor, customer_id=customer_id, item_ids=ids, new=update.action, outbound=outbound
         )  # fmt: skip
+    if status is not None:
+        followed = await status_follow_ups.follow(session, clock, scene, status, comments, wanted=action is None and not update.follow_scenario)
+        for action_id in followed:  # one: the items are of one customer
+            action = await action_store.action_row(session, tenant_id, action_id)
     return Updated(comments, message, action, left)
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 import asyncpg
 
-from dunning.collection import facts, sheet_store, worklist_store
+from dunning.collection import catalogue, fact_store, facts, ledger_days, sheet_store, worklist_store
 from dunning.collection.catalogue import Catalogue
 from dunning.collection.facts import CustomerFacts
 from dunning.collection.recipients import Recipient, told, wanting
@@ -17,10 +19,11 @@ from dunning.kit.clock import Clock, local_date
 from dunning.kit.database import ReadSession
 from dunning.kit.errors import Conflict, Malformed, NotFound
 from dunning.kit.ids import CustomerId, ItemId, LedgerId, TenantId
-from dunning.ledger import ledger_store, ledgers
+from dunning.ledger import ledgers
 from dunning.scenarios.agenda import AgendaEntry, agenda
 from dunning.scenarios.explanation import Explanation, NotOpen, explain
-from dunning.scenarios.rules import DEBIT, Plan, customer_step, plan
+from dunning.scenarios.overrides import NoPlace, Override, applied
+from dunning.scenarios.rules import DEBIT, Id, Plan, customer_step, plan
 from dunning.scenarios.steps import Audience, Channel, Step
 from dunning.tenancy import service as tenancy
 
@@ -42,6 +45,12 @@ class Outlook:
     today: dt.date
     seen: CustomerFacts
     known: Catalogue
+    without_place: Mapping[tuple[Id, int], Mapping[str, NoPlace]]
+    """By scenario version and step code, the customer's own steps that the version has no place for, and why."""
+
+    def left_out(self, found: Explanation) -> Mapping[str, NoPlace]:
+        """Return the customer's own steps that the plan of an explained item leaves out."""
+        return {} if found.scenario_id is None or found.version is None else self.without_place.get((found.scenario_id, found.version), {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +95,16 @@ async def outlook_of(session: ReadSession, clock: Clock, *, tenant_id: TenantId,
     if not seen:
         noun = "customer"
         raise NotFound(noun)
-    return Outlook(customer_id, day, seen[0], seen[0].known)
+    return Outlook(customer_id, day, seen[0], seen[0].known, await _without_place(session, tenant_id, seen[0]))
+
+
+async def _without_place(session: ReadSession, tenant_id: TenantId, seen: CustomerFacts) -> dict[tuple[Id, int], Mapping[str, NoPlace]]:
+    own: defaultdict[Id, list[Override]] = defaultdict(list)
+    for scenario_id, kind, code, content in seen.position.overrides:
+        own[scenario_id].append(Override(kind, code, json.loads(content)))
+    followed = {(item.scenario_id, item.version) for item in seen.position.items if item.scenario_id in own}
+    shared = await catalogue.load(session, tenant_id, [(scenario_id, version) for scenario_id, version in followed if scenario_id is not None])
+    return {key: applied(published.compiled.scenario, own[key[0]])[1] for key, published in shared.versions.items()}
 
 
 async def agenda_of(session: ReadSession, clock: Clock, *, tenant_id: TenantId, customer_id: CustomerId, days: int) -> CustomerAgenda:
@@ -191,13 +209,10 @@ def problem_with(step: Step, contacts: Sequence[Recipient], own_domains: Sequenc
 async def sleeping_too_long(session: ReadSession, clock: Clock, *, tenant_id: TenantId, sample: int) -> list[CustomerId]:
     """Return customers of a sample of sleeping ones for which a plan made today has an action: the gate must never hide one."""
     wrong: list[CustomerId] = []
-    for ledger in await ledger_store.ledgers_after(session, tenant_id, None, 1000, None):
-        today = local_date(clock.now(), ledger.time_zone)
-        rows = await session.rows(
-            """select customer_id from customer_state where tenant_id = $1 and ledger_id = $2
-                 and (review_on is null or review_on > $3) and planned_revision >= $4 order by random() limit $5""",
-            tenant_id, ledger.ledger_id, today, ledger.revision, sample,
-        )  # fmt: skip
-        seen, _ = await facts.facts_of(session, tenant_id, [CustomerId(row["customer_id"]) for row in rows], today)
+    days = await ledger_days.days_of(session, clock, tenant_id=tenant_id, ledger_id=None)
+    for today in sorted(set(days.todays)):  # never more than three at one instant, however many ledgers
+        there = [ledger_id for ledger_id, day in zip(days.ledger_ids, days.todays, strict=True) if day == today]
+        asleep = await fact_store.asleep(session, tenant_id, there, today, sample)
+        seen, _ = await facts.facts_of(session, tenant_id, asleep, today)
         wrong += [one.customer_id for one in seen if plan(one.position, one.known.compiled, today.toordinal()).actions]
     return wrong

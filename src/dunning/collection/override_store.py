@@ -99,13 +99,26 @@ async def overrides_after(session: ReadSession, tenant_id: TenantId, customer_id
     return [_override(row) for row in rows]
 
 
+async def present_versions(session: ReadSession, tenant_id: TenantId, scenario_ids: Collection[ScenarioId]) -> dict[ScenarioId, int]:
+    """Return the version in force of some scenarios."""
+    if not scenario_ids:
+        return {}
+    rows = await session.rows(
+        "select scenario_id, published_version from scenario where tenant_id = $1 and scenario_id = any ($2::uuid[]) and published_version is not null",
+        tenant_id,
+        list(scenario_ids),
+    )
+    return {ScenarioId(row["scenario_id"]): row["published_version"] for row in rows}
+
+
 async def insert_override(session: Session, tenant_id: TenantId, override: StoredOverride) -> None:
     """Insert an override; a second one in force for the same step raises the unique violation."""
     await session.execute(
-        """insert into step_override (tenant_id, override_id, ledger_id, customer_id, scenario_id, kind, step_code, content, reason, actor)
-           values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)""",
+        """insert into step_override (tenant_id, override_id, ledger_id, customer_id, scenario_id, kind, step_code, content, reason, actor, created_at)
+           values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)""",
         tenant_id, override.override_id, override.ledger_id, override.customer_id, override.scenario_id, override.kind, override.step_code,
         {"step": override.content, "template_versions": override.template_versions}, override.reason, override.actor,
+        override.created_at,
     )  # fmt: skip
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from dunning.collection import override_store
+from dunning.collection import catalogue, override_store
 from dunning.collection.override_store import StoredOverride
 from dunning.events import service as events
 from dunning.kit.clock import Clock, local_date
@@ -18,7 +19,7 @@ from dunning.ledger.customer_state import facts_changed, lock_customers
 from dunning.ledger.customer_store import customer_of
 from dunning.scenarios import definition, store
 from dunning.scenarios.linter import Severity, lint
-from dunning.scenarios.overrides import Override, OverrideKind, problems_of, varied
+from dunning.scenarios.overrides import NoPlace, Override, OverrideKind, applied, problems_of, varied
 from dunning.scenarios.ports import Templates
 from dunning.scenarios.steps import Scenario
 from dunning.tenancy import service as tenancy
@@ -74,7 +75,8 @@ async def set_override(
     if problems:
         raise _refused(problems)
     in_force = [one for one in await override_store.overrides_of(session, tenant_id, [customer_id]) if one.scenario_id == scenario_id]
-    others = [as_rule(one) for one in in_force if one.step_code != step_code]
+    left = applied(scenario, map(as_rule, in_force))[1]
+    others = [as_rule(one) for one in in_force if one.step_code not in {step_code, *left}]
     try:
         variant = varied(scenario, [*others, override])
     except definition.InvalidDefinition as error:
@@ -128,6 +130,23 @@ async def overrides_after(session: ReadSession, *, tenant_id: TenantId, customer
         noun = "customer"
         raise NotFound(noun)
     return await override_store.overrides_after(session, tenant_id, customer_id, after, limit)
+
+
+async def without_place(session: ReadSession, *, tenant_id: TenantId, stored: Sequence[StoredOverride]) -> dict[OverrideId, NoPlace]:
+    """Return those of some overrides in force that the present version of their scenario has no place for, each with why; they change nothing."""
+    asked = [one for one in stored if one.removed_at is None]
+    present = await override_store.present_versions(session, tenant_id, {one.scenario_id for one in asked})
+    known = await catalogue.load(session, tenant_id, [(str(scenario_id), version) for scenario_id, version in present.items()])
+    # Whether one fits depends on those before it, which a page may not show.
+    together: defaultdict[tuple[CustomerId, ScenarioId], list[StoredOverride]] = defaultdict(list)
+    for one in await override_store.overrides_of(session, tenant_id, {one.customer_id for one in asked}):
+        together[one.customer_id, one.scenario_id].append(one)
+    found: dict[OverrideId, NoPlace] = {}
+    for (_, scenario_id), of_customer in together.items():
+        if scenario_id in present:
+            left = applied(known[str(scenario_id), present[scenario_id]].compiled.scenario, map(as_rule, of_customer))[1]
+            found |= {one.override_id: left[one.step_code] for one in of_customer if one.step_code in left}
+    return found
 
 
 def as_rule(stored: StoredOverride) -> Override:

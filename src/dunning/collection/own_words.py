@@ -153,17 +153,22 @@ def refuse_words(content: Content, texts: Mapping[str, template_store.Contents])
         code = LINK_ONLY_CODE
         if code not in texts:
             raise not_published(code)
-    facts = facts_of(texts[code])
-    errors = [
-        {"field": field, "message": fault}
-        for field, written in (("subject", content.subject), ("text", content.text))
-        for fault in (faults_of(written, subject=field == "subject", link_only=link_only) if written else ())
-    ]
-    if content.text and PERSONAL_TEXT not in facts.placeholders:
-        errors.append({"field": "text", "message": f"the template {code} shows no text of your own: use {OWN_TEMPLATE}, or add {{{{personal_text}}}} to it"})
+    errors = word_faults(code, texts[code], subject=content.subject, text=content.text, link_only=link_only)
     if errors:
         msg = f"{errors[0]['field']}: {errors[0]['message']}."
         raise Malformed(msg, errors)
+
+
+def word_faults(code: str, texts: template_store.Contents, *, subject: str | None, text: str | None, link_only: bool) -> list[dict[str, str]]:
+    """Return what of a person's own subject and text the template that the mail is written with cannot show, by field; empty: nothing."""
+    errors = [
+        {"field": field, "message": fault}
+        for field, written in (("subject", subject), ("text", text))
+        for fault in (faults_of(written, subject=field == "subject", link_only=link_only) if written else ())
+    ]
+    if text and PERSONAL_TEXT not in facts_of(texts).placeholders:
+        errors.append({"field": "text", "message": f"the template {code} shows no text of your own: use {OWN_TEMPLATE}, or add {{{{personal_text}}}} to it"})
+    return errors
 
 
 def with_comment(content: Content, comment: str) -> Content:

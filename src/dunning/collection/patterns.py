@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dunning.collection import action_models, action_store, catalogue
+from dunning.collection import action_models, action_store, catalogue, terms
 from dunning.collection.specific_rules import TITLE_CAP, Content, NewSpecific
 from dunning.kit.database import ReadSession
 from dunning.kit.errors import Conflict, Malformed, NotFound
 from dunning.kit.ids import ActionId, ModelId, ScenarioId, TenantId
 from dunning.scenarios.steps import Mode, Step, StepKind
-
-_TERMS = ("mode", "afterwards", "afterwards_step_code", "counts_as_step")
 
 
 class NothingToCopy(Conflict):
@@ -34,18 +32,21 @@ class Source:
 
 
 async def new_action(session: ReadSession, *, tenant_id: TenantId, source: Source | None, given: Mapping[str, Any], content: Mapping[str, Any]) -> NewSpecific:
-    """Return the action to be made: what was given stands over what is copied. Raises `NotFound` for an unknown source, `NothingToCopy`, `Malformed`."""
+    """Return the action to be made: what was given stands over what is copied, and a copy goes by itself only where that was given.
+
+    Raises `NotFound` for an unknown source, `NothingToCopy`, and `Malformed` for terms that do not go with its kind.
+    """
     pattern, traces = await _pattern(session, tenant_id, source) if source is not None else ({}, {})
-    whole = Content.read({**pattern.get("content", {}), **content})
-    terms = {name: pattern[name] for name in _TERMS if pattern.get(name) is not None} | dict(given)
-    title = (terms.pop("title", None) or pattern.get("title") or "").strip()[:TITLE_CAP]
+    whole = Content.read({**pattern.get("content", {}), **content, "follows_status": None})
+    stated = terms.taken_over(pattern, whole.kind) | dict(given)
+    terms.refuse(whole.kind, given, stated)
+    if stated.get("afterwards") != "step":
+        stated.pop("afterwards_step_code", None)
+    title = (stated.pop("title", None) or pattern.get("title") or "").strip()[:TITLE_CAP]
     if not title:
         msg = "title: say in a few words what this action is; it stands in lists."
         raise Malformed(msg, [{"field": "title", "message": "expected a few words"}])
-    if whole.kind == StepKind.TASK and terms.get("mode") == Mode.AUTOMATIC:
-        # Nothing does a task by itself; one that needs no approval simply waits for its person.
-        terms["mode"] = Mode.MANUAL.value
-    return replace(NewSpecific(title=title, content=whole), **terms, **traces)
+    return replace(NewSpecific(title=title, content=whole), **stated, **traces)
 
 
 async def _pattern(session: ReadSession, tenant_id: TenantId, source: Source) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -63,7 +64,7 @@ async def _of_action(session: ReadSession, tenant_id: TenantId, action_id: Actio
         noun = "action"
         raise NotFound(noun)
     if action["origin"] != "scenario":
-        return {"title": action["title"], "content": action["content"], **{name: action[name] for name in _TERMS}}
+        return {"title": action["title"], "content": action["content"], **{name: action[name] for name in terms.TERMS}}
     key = (str(action["scenario_id"]), action["scenario_version"])
     step = (await catalogue.load(session, tenant_id, [key]))[key].steps.get(action["step_code"])
     copied = _of(step) if step is not None else {"title": action["step_name"], "content": {}}

@@ -10,19 +10,17 @@ from uuid import UUID
 
 import asyncpg
 
-from dunning.collection import carrying, follow_up_store, promise_store, specific, specific_store
+from dunning.collection import carrying, follow_up_store, follow_ups, promise_store, specific, specific_store
 from dunning.collection.agreed_items import AgreedItem
 from dunning.collection.despatch import Scene
-from dunning.collection.follow_up_store import NewCall
+from dunning.collection.follow_up_store import NewTask
 from dunning.collection.promise_rules import broken_on
 from dunning.collection.promise_store import NewPromise, Terms
 from dunning.collection.specific_rules import AD_HOC, Content, NewSpecific
-from dunning.events import service as events
-from dunning.events.service import NewEvent
 from dunning.kit.clock import Clock
 from dunning.kit.database import Session
 from dunning.kit.errors import Malformed
-from dunning.kit.ids import ActionId, CustomerId, TenantId, new_id
+from dunning.kit.ids import ActionId, TenantId, new_id
 from dunning.kit.money import Money
 
 
@@ -92,7 +90,7 @@ async def keep_up(session: Session, clock: Clock, scene: Scene, wanted: Sequence
     }
     ends: dict[str, list[asyncpg.Record]] = {}
     days: dict[UUID, dt.date] = {}
-    calls: dict[UUID, NewCall] = {}
+    calls: dict[UUID, NewTask] = {}
     for one in wanted:
         call, reminder = live.get(one.row["follow_up_action_id"]), live.get(one.row["reminder_action_id"])
         if reminder is not None and one.over:
@@ -103,13 +101,13 @@ async def keep_up(session: Session, clock: Clock, scene: Scene, wanted: Sequence
             days[call["action_id"]] = _at_most(scene.today, one.on)
         elif call is None and one.on is not None and one.anew:
             title, text = _words(Money(one.row["due_by_then_minor"], one.row["currency"]), one.row["promised_on"])
-            calls[one.row["promise_id"]] = NewCall(
+            calls[one.row["promise_id"]] = NewTask(
                 ActionId(new_id()), one.row["customer_id"], _at_most(scene.today, one.on), title, text, one.row["item_ids"]
             )  # fmt: skip
     for why, actions in sorted(ends.items()):  # three reasons at most
         await carrying.cancel(session, clock, scene, actions, why)
     await follow_up_store.schedule(session, scene.tenant_id, days)
-    await insert_calls(session, clock, scene, list(calls.values()))
+    await follow_ups.put_on_lists(session, clock, scene, Content(kind="task", task_kind="call"), list(calls.values()))
     await promise_store.note_follow_ups(session, scene.tenant_id, {promise_id: call.action_id for promise_id, call in calls.items()})
 
 
@@ -118,22 +116,6 @@ async def take_back_steps(session: Session, clock: Clock, scene: Scene, item_ids
     if item_ids:
         actions = await follow_up_store.actions_on_breach(session, scene.tenant_id, item_ids)
         await carrying.cancel(session, clock, scene, actions, "promise_kept")
-
-
-async def insert_calls(session: Session, clock: Clock, scene: Scene, calls: Sequence[NewCall]) -> None:
-    """Put calls on the lists of the customers' lead collectors; the same number of statements however many."""
-    if not calls:
-        return
-    content = Content(kind="task", task_kind="call").stored()
-    await follow_up_store.insert_calls(session, scene.tenant_id, scene.ledger.ledger_id, scene.today, content, calls)
-    told = [
-        NewEvent(
-            "action.created", "action", call.action_id, CustomerId(call.customer_id),
-            {"origin": AD_HOC, "kind": "task", "mode": "manual", "scheduled_on": call.scheduled_on, "items": len(call.item_ids)},
-        )
-        for call in calls
-    ]  # fmt: skip
-    await events.record_many(session, clock, tenant_id=scene.tenant_id, actor=scene.actor, events=told)
 
 
 async def move(session: Session, tenant_id: TenantId, promise: asyncpg.Record, promised_on: dt.date, grace_days: int, today: dt.date) -> None:

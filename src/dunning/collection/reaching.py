@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from uuid import UUID
 
 from dunning.collection import action_store, facts, specific_store, steps_by_hand
@@ -51,17 +51,25 @@ async def check_step(session: ReadSession, scene: Scene, customer_id: CustomerId
     return chosen
 
 
-async def will_complete(session: Session, scene: Scene, customer_id: CustomerId, action_id: ActionId, item_ids: Collection[UUID], code: str) -> None:
-    """Let the completion of an action complete a step of its items; what lies below and was not reached is passed over by it.
-
-    Raises `NoSuchStep`, and `StepReached` where an item has completed or passed the step, or another action is about to complete it.
-    """
+async def check_completion(
+    session: ReadSession, scene: Scene, customer_id: CustomerId, item_ids: Collection[UUID], code: str
+) -> tuple[list[tuple[Item, Compiled]], Mapping[str, set[str]]]:
+    """Return the open items with their scenario's version, and what each has reached; raise `NoSuchStep`, and `StepReached` for one that was at the step."""
     chosen = await check_step(session, scene, customer_id, item_ids, code)
     reached = await _reached(session, scene, [item for item, _ in chosen])
     again = sorted(item.number for item, compiled in chosen if _has(reached[str(item.id)], compiled, code))
     if again:
         msg = f"{', '.join(again[:5])} reached step {code} or a later one before. Leave counts_as_step out, or take these items out."
         raise StepReached(msg, step_code=code)
+    return chosen, reached
+
+
+async def will_complete(session: Session, scene: Scene, customer_id: CustomerId, action_id: ActionId, item_ids: Collection[UUID], code: str) -> None:
+    """Let the completion of an action complete a step of its items; what lies below and was not reached is passed over by it.
+
+    Raises `NoSuchStep`, and `StepReached` where an item has completed or passed the step, or another action is about to complete it.
+    """
+    chosen, reached = await check_completion(session, scene, customer_id, item_ids, code)
     rows: defaultdict[Id, list[ProgressRow]] = defaultdict(list)
     for item, compiled in chosen:
         if item.scenario_id is None:

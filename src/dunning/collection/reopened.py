@@ -6,10 +6,11 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from dunning.collection import facts, promise_follow_up, reopened_store
+from dunning.collection import facts, follow_ups, reopened_store
 from dunning.collection.despatch import Scene
 from dunning.collection.facts import CustomerFacts
-from dunning.collection.follow_up_store import NewCall
+from dunning.collection.follow_up_store import NewTask
+from dunning.collection.specific_rules import Content
 from dunning.kit.clock import Clock
 from dunning.kit.database import Session
 from dunning.kit.ids import ActionId, CustomerId, new_id
@@ -35,8 +36,8 @@ async def ask_what_next(session: Session, clock: Clock, scene: Scene, customer_i
         if ended:
             names = ", ".join(numbers[item_id] for item_id in ended[:5]) + (f" and {len(ended) - 5} more" if len(ended) > 5 else "")
             text = f"{names}: settled before and owed again, and the scenario has no step left. Agree on what comes next."
-            calls.append(NewCall(ActionId(new_id()), one.customer_id, scene.today, TITLE, text, [UUID(item_id) for item_id in ended]))
-    await promise_follow_up.insert_calls(session, clock, scene, calls)
+            calls.append(NewTask(ActionId(new_id()), one.customer_id, scene.today, TITLE, text, [UUID(item_id) for item_id in ended]))
+    await follow_ups.put_on_lists(session, clock, scene, Content(kind="task", task_kind="call"), calls)
     return len(calls)
 
 

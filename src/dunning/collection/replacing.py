@@ -71,7 +71,7 @@ async def replace_action(
         await reaching.will_complete(session, scene, customer_id, new_id, item_ids, succession.counts_as_step)
     if succession.carries_out_operations:
         await _take_over_operations(session, clock, scene, old, new_id)
-    await carrying.cancel(session, clock, scene, [old], reason, state="superseded")
+    await carrying.cancel(session, clock, scene, [old], reason, state="superseded", superseded_by=new_id)
     await specific_store.supersede(session, tenant_id, action_id, new_id)
     await actions.tell(session, clock, scene, old, "action.replaced", {"superseded_by": new_id})
     return await specific.begin(session, clock, scene, new_id)

@@ -9,7 +9,20 @@ from uuid import UUID
 
 import asyncpg
 
-from dunning.collection import action_store, catalogue, composition, despatch, execute, facts, last_look, resend_store, scenes, specific_store
+from dunning.collection import (
+    action_store,
+    catalogue,
+    composition,
+    despatch,
+    execute,
+    facts,
+    last_look,
+    own_words,
+    resend_store,
+    scenes,
+    specific_store,
+    wording,
+)
 from dunning.collection.catalogue import Catalogue
 from dunning.collection.composition import Choice, Composition
 from dunning.collection.despatch import Again, Going, Outbound, Own, Scene
@@ -22,12 +35,15 @@ from dunning.events import service as events
 from dunning.events.service import NewEvent
 from dunning.evidence.links import revoke_links_of_claims
 from dunning.kit.clock import Clock, local_date
-from dunning.kit.database import Session
+from dunning.kit.database import ReadSession, Session
 from dunning.kit.errors import Conflict, NotFound
 from dunning.kit.ids import ActionId, ClaimId, CustomerId, LedgerId, TenantId
 from dunning.ledger.customer_state import lock_customers
+from dunning.messages import template_store
 from dunning.messages.ports import OutgoingMessage
+from dunning.messages.shipped import LINK_ONLY_CODE
 from dunning.scenarios.rules import DEBIT
+from dunning.scenarios.steps import ContentMode
 
 
 class NothingToResend(Conflict):
@@ -59,13 +75,17 @@ class Repeat:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Why an action is not told again."""
+    """Why an action is not told again; `field` is what of the request stands against it, and `because` says how."""
 
     reason: str
+    field: str | None = None
+    because: str | None = None
 
     @property
     def detail(self) -> str:
         """The reason in words."""
+        if self.field is not None:
+            return f"{self.field}: {self.because}."
         return _WHY.get(self.reason, _OTHERWISE.format(reason=self.reason.replace("_", " ")))
 
 
@@ -75,7 +95,8 @@ async def resend_action(
     """Tell again what an action has told, and return the action; its new messages name the first in `resend_of`.
 
     Rows that are settled, held or covered by now drop out. Where amounts have changed a new claim replaces the old one; the count of reminders
-    rises only where that was asked for. Raises `NotFound`, `NothingToResend`, and `SendingOff`.
+    rises only where that was asked for. Raises `NotFound`, `SendingOff`, and `NothingToResend`, also where the content mode that was asked for cannot
+    show the words that somebody has written for it.
     """
     seen = await action_store.action_row(session, tenant_id, action_id)
     if seen is None:
@@ -90,7 +111,8 @@ async def resend_action(
     scene = await scenes.scene_of(session, clock, tenant_id=tenant_id, ledger_id=LedgerId(seen["ledger_id"]), outbound=outbound, actor=actor)
     refused = (await resend_many(session, clock, scene, [seen], repeat))[action_id]
     if refused is not None:
-        raise NothingToResend(refused.detail, reason=refused.reason)
+        errors = {} if refused.field is None else {"errors": [{"field": refused.field, "message": refused.because}]}
+        raise NothingToResend(refused.detail, reason=refused.reason, **errors)
     return await action_store.action_row(session, tenant_id, action_id) or seen
 
 
@@ -124,8 +146,37 @@ async def resend_many(session: Session, clock: Clock, scene: Scene, actions: Seq
         if isinstance(made, Going):
             goings.append(made)
         answers[action_id] = None if isinstance(made, Going) else made
-    await _send(session, clock, scene, goings, answers)
+    answers |= (unshown := await _unshown(session, tenant_id, goings, repeat))
+    await _send(session, clock, scene, [going for going in goings if going.action_id not in unshown], answers)
     return answers
+
+
+async def _unshown(session: ReadSession, tenant_id: TenantId, goings: Sequence[Going], repeat: Repeat) -> dict[ActionId, Refused]:
+    """Return the actions whose own words the content mode that is asked for cannot show; none where they are told as before."""
+    written: dict[ActionId, tuple[Own, str, wording.Key]] = {}
+    for going in goings:
+        if repeat.content_mode is None or going.own is None or not (going.own.personal_subject or going.own.personal_text):
+            continue
+        template = next(notice for notice in going.step.notices if notice.primary).template
+        if (key := wording.frozen_version(going.published.template_versions, template)) is not None:
+            written[going.action_id] = going.own, template, key
+    if not written:
+        return {}
+    texts = await template_store.contents_of(session, tenant_id, {key for _, _, key in written.values()})
+    link_only = repeat.content_mode == ContentMode.LINK_ONLY
+    of_links = (await template_store.published_versions(session, tenant_id, [LINK_ONLY_CODE])).get(LINK_ONLY_CODE)
+    refused: dict[ActionId, Refused] = {}
+    for action_id, (own, template, key) in written.items():
+        code, shown = template, texts[key]
+        if link_only and own_words.shows_details(shown):
+            if of_links is None:
+                continue  # told as what it is: nothing to write such a mail with
+            code, shown = LINK_ONLY_CODE, of_links[2]
+        faults = own_words.word_faults(code, shown, subject=own.personal_subject, text=own.personal_text, link_only=link_only)
+        if faults:
+            why = f"{repeat.content_mode} cannot show the {faults[0]['field']} that was written for this message ({faults[0]['message']})"
+            refused[action_id] = Refused("own_words", "content_mode", f"{why}; leave it out to send the message as before, or write another one")
+    return refused
 
 
 def _going(scene: Scene, known: Catalogue, action: asyncpg.Record, before: asyncpg.Record, now: CustomerFacts, repeat: Repeat) -> Going | Refused:

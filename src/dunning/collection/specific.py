@@ -122,7 +122,7 @@ async def draft(
 ) -> ActionId:
     """Write an action and tie its items to it; nothing of it is begun. `instead_of` is the one whose place it takes. Raises what `create` does."""
     scheduled_on = day_of(scene, new.scheduled_on)
-    items = await _items(session, scene, customer_id, item_ids, new)
+    items = await items_to_tell(session, scene, customer_id, item_ids, new.origin)
     if new.afterwards == "step":
         if not new.afterwards_step_code:
             msg = "afterwards_step_code: name the step from which the items go on, or choose afterwards resume."
@@ -218,7 +218,8 @@ async def end(
     return True
 
 
-async def _items(session: ReadSession, scene: Scene, customer_id: CustomerId, item_ids: Collection[UUID], new: NewSpecific) -> list[asyncpg.Record]:
+async def items_to_tell(session: ReadSession, scene: Scene, customer_id: CustomerId, item_ids: Collection[UUID], origin: str) -> list[asyncpg.Record]:
+    """Return the items that an action can be about; raise `Malformed` for none, `NotFound` for unknown ones, `ItemNotOpen` and `ItemTaken`."""
     wanted = set(item_ids)
     if not wanted:
         msg = "item_ids: choose at least one open item; an action is always about items."
@@ -231,7 +232,7 @@ async def _items(session: ReadSession, scene: Scene, customer_id: CustomerId, it
     if closed:
         msg = f"Nothing can be asked for {', '.join(sorted(closed)[:5])}: settled, cancelled or a credit. Leave it out."
         raise ItemNotOpen(msg, numbers=sorted(closed))
-    taken = [row for row in rows if new.origin == SPECIFIC and row["attached_to"] is not None]
+    taken = [row for row in rows if origin == SPECIFIC and row["attached_to"] is not None]
     if taken:
         names = ", ".join(sorted(row["number"] for row in taken)[:5])
         msg = f"{names}: another specific action has this already. Replace or end that one, or make this one ad_hoc."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from dunning.collection import first_look, leaving, own_words, specific, specific_store
+from dunning.collection import first_look, leaving, own_words, specific, specific_store, terms
 from dunning.collection.despatch import Scene
 from dunning.collection.first_look import Hindrance
 from dunning.collection.specific_rules import SPECIFIC, NewSpecific, first_standing
@@ -23,9 +23,10 @@ from dunning.scenarios.steps import Channel, StepKind
 async def hindrances(session: ReadSession, scene: Scene, customer_ids: Sequence[CustomerId], new: NewSpecific) -> dict[CustomerId, Hindrance]:
     """Return the customers for whom an action would not be made, or not reach anybody, with the reason; the same number of statements however many.
 
-    Whether anybody is reached is told of a notice that leaves now; one that waits is looked at when it leaves. Raises what is wrong for all: the day,
-    the person, the template and words, the recipients, or that sending is off.
+    Whether anybody is reached is told of a notice that leaves now; one that waits is looked at when it leaves. Raises what is wrong for all: the mode,
+    the day, the person, the template and words, the recipients, or that sending is off.
     """
+    terms.refuse_mode(new.content.kind, new.mode)
     scheduled_on = specific.day_of(scene, new.scheduled_on)
     await specific.check_person(session, scene, new.person_id)
     leaves_now = new.sends and scheduled_on <= scene.today

@@ -48,6 +48,8 @@ class Content:
     deadline_days: int | None = None
     beyond_budget: bool = False
     """Whether somebody who may has let it go beyond the contact budget."""
+    follows_status: str | None = None
+    """The status whose items a task follows up; they leave it with another status."""
 
     @classmethod
     def read(cls, stored: Mapping[str, Any]) -> Content:

@@ -43,6 +43,16 @@ STEP = """
 """The step of `customer c`, of the tenant $1, beside `RUNGS`."""
 
 
+async def codes(session: ReadSession, tenant_id: TenantId) -> list[str]:
+    """Return the codes of all steps that a tenant has or had: of every published version of its scenarios, and those of customers of their own."""
+    rows = await session.rows(
+        """select s ->> 'code' as code from scenario_version v cross join lateral jsonb_array_elements(v.content -> 'steps') s where v.tenant_id = $1
+            union select step_code from step_override where tenant_id = $1""",
+        tenant_id,
+    )
+    return [row["code"] for row in rows]
+
+
 async def versions(session: ReadSession, tenant_id: TenantId) -> list[asyncpg.Record]:
     """Return all versions of a tenant's published scenarios, each with the one that is in force."""
     return await session.rows(

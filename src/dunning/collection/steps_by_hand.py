@@ -18,7 +18,7 @@ from dunning.kit.errors import Conflict, Malformed, NotFound
 from dunning.kit.ids import CustomerId, ItemId, TenantId
 from dunning.ledger import items, ledgers
 from dunning.ledger.customer_state import facts_changed, lock_customers
-from dunning.scenarios.compiled import Compiled
+from dunning.scenarios.compiled import Compiled, CompiledStep
 from dunning.scenarios.ladder import standing_of
 from dunning.scenarios.rules import DEBIT, Item, SkipReason
 
@@ -39,11 +39,16 @@ class ItemWaits(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class StepSet:
-    """Hold one item whose step was set: where it stood before, and where it goes on."""
+    """Hold one item whose step was set: which step of its ladder came next before and comes next now, and how far it had come before and has now.
+
+    `before` is None where the ladder was at its end; `reached_before` and `reached` are the highest steps completed or skipped, None for none.
+    """
 
     item_id: ItemId
     before: str | None
     step_code: str
+    reached_before: str | None
+    reached: str | None
 
 
 async def set_step_of_item(session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, item_id: ItemId, step_code: str, reason: str) -> list[StepSet]:
@@ -99,17 +104,28 @@ async def set_step(
             for step in ladder[:place]
             if step.code not in live
         ]
-        reached = max((compiled[item.id].index_of.get(row.step_code, -1) for row in seen[0].position.progress if row.item_id == item.id), default=-1)
-        done.append(StepSet(ItemId(item_id), ladder[reached].code if reached >= 0 else None, step_code))
+        rows = [row for row in seen[0].position.progress if row.item_id == item.id]
+        reached = standing_of(item, rows, compiled[item.id], seen[0].known.compiled).place
+        left_before = next((step.code for step in ladder[reached + 1 :] if not step.removed), None)
+        done.append(StepSet(ItemId(item_id), left_before, step_code, _code_at(ladder, reached), _code_at(ladder, place - 1)))
     await progress_store.void_all_but(session, tenant_id, void, f"step_set_by_hand: {step_code}")
     await progress_store.forget_imported(session, tenant_id, [one.item_id for one in done])
     await progress_store.insert_skips(session, tenant_id, skips, today)
     left = [(UUID(str(item.id)), _completed_below(item, seen[0], compiled[item.id], step_code)) for item in chosen]
     await progress_store.show_step(session, tenant_id, left)
-    made = [NewEvent("item.step_set", "item", one.item_id, customer_id, {"from": one.before, "to": step_code, "reason": reason}) for one in done]
+    made = [
+        NewEvent(
+            "item.step_set", "item", one.item_id, customer_id, {"from": one.before, "to": step_code, "reached_before": one.reached_before, "reason": reason}
+        )
+        for one in done
+    ]
     await events.record_many(session, clock, tenant_id=tenant_id, actor=actor, events=made)
     await facts_changed(session, tenant_id, [customer_id], today)
     return done
+
+
+def _code_at(ladder: Sequence[CompiledStep], place: int) -> str | None:
+    return ladder[place].code if place >= 0 else None
 
 
 def _completed_below(item: Item, seen: CustomerFacts, compiled: Compiled, step_code: str) -> str | None:

@@ -1,8 +1,8 @@
-"""The statement behind the timeline: one arm a kind, each ending at the page's length by itself."""
+"""The statement behind the timeline: one arm a kind, each ending at the page's length by itself, and one for all turns that stand nowhere but in events."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from uuid import UUID
 
@@ -16,11 +16,11 @@ _OWN = "{0}.tenant_id = $1 and {0}.customer_id = $2"
 _HIGHEST = UUID(int=2**128 - 1)
 
 
-def _arm(kind: str, table: str, alias: str, key: str, instant: str, on: str, action: str, actor: str, /, **data: str) -> str:
+def _arm(kind: str, tables: str, alias: str, key: str, instant: str, on: str, action: str, actor: str, /, **data: str) -> str:
     pairs = ", ".join(f"'{name}', {column}" for name, column in data.items())
     return f"""(select {alias}.{key} as id, '{kind}' as kind, {alias}.{instant} as recorded_at, {on} as "on", {action}::uuid as action_id,
       {actor}::text as actor, json_build_object({pairs}) as data
- from {table} {alias} where {_OWN.format(alias)} and {alias}.{key} < $3 order by {alias}.{key} desc limit $4)"""
+ from {tables} where {_OWN.format(alias)} and {alias}.{key} < $3 order by {alias}.{key} desc limit $4)"""
 
 
 def _named(alias: str, *columns: str) -> dict[str, str]:
@@ -34,25 +34,26 @@ def _local(instant: str) -> str:
 
 _ARMS = {
     "action": _arm(
-        "action", "action", "a", "action_id", "created_at", "a.local_date", "a.action_id", "coalesce(a.created_by, a.approved_by)",
+        "action", "action a", "a", "action_id", "created_at", "a.local_date", "a.action_id", "coalesce(a.created_by, a.approved_by)",
         **_named("a", "step_code", "step_name", "title", "kind", "mode", "origin", "state", "reason", "task_kind", "scheduled_on", "completed_on",
                  "person_id", "superseded_by", "approved_by"),
         totals=f"coalesce({TOTALS_NOW}, a.totals)",
     ),
     "activity": _arm(
-        "activity", "activity", "n", "activity_id", "recorded_at", _local("n.business_at"), "n.action_id", "n.actor",
+        "activity", "activity n", "n", "activity_id", "recorded_at", _local("n.business_at"), "n.action_id", "n.actor",
         **_named("n", "kind", "outcome", "text", "data", "person_id", "contact_id", "business_at", "actor"),
     ),
     "message": _arm(
-        "message", "message", "m", "message_id", "created_at", "m.accepted_on", "m.action_id", "null",
-        **_named("m", "channel", "audience", "is_copy", "state", "reason", "delivery", "claim_id", "sent_at"),
+        "message", "message m left join message_address w on w.tenant_id = m.tenant_id and w.message_id = m.message_id", "m",
+        "message_id", "created_at", "m.accepted_on", "m.action_id", "null",
+        **_named("m", "channel", "audience", "is_copy", "state", "reason", "delivery", "claim_id", "sent_at"), **_named("w", "to_email", "to_name", "subject"),
     ),
     "comment": _arm(
-        "comment", "item_comment", "t", "item_comment_id", "recorded_at", _local("t.business_at"), "null", "t.actor",
+        "comment", "item_comment t", "t", "item_comment_id", "recorded_at", _local("t.business_at"), "null", "t.actor",
         **_named("t", "item_id", "status_code", "previous_status_code", "text", "source", "source_id"),
     ),
     "receipt": _arm(
-        "receipt", "receipt", "r", "receipt_id", "recorded_at", "r.received_on", "null", "null",
+        "receipt", "receipt r", "r", "receipt_id", "recorded_at", "r.received_on", "null", "null",
         **_named("r", "external_id", "state", "method", "amount_minor", "currency"),
     ),
     "payment_return": """(select p.payment_return_id as id, 'payment_return' as kind, p.recorded_at, p.returned_on as "on", null::uuid as action_id, p.actor::text,
@@ -66,42 +67,63 @@ where p.tenant_id = $1 and p.customer_id = $2 and p.payment_return_id < $3 order
  join reading g on g.tenant_id = k.tenant_id and g.link_id = k.link_id
 where m.tenant_id = $1 and m.customer_id = $2 and g.reading_id < $3 order by g.reading_id desc limit $4)""",
     "dispute": _arm(
-        "dispute", "dispute", "d", "dispute_id", "created_at", "d.opened_on", "d.follow_up_action_id", "d.opened_by",
+        "dispute", "dispute d", "d", "dispute_id", "created_at", "d.opened_on", "d.follow_up_action_id", "d.opened_by",
         **_named("d", "reason", "text", "source", "state", "resolution", "resolved_on", "deadline_on", "overdue_on", "held_until", "owner_id"),
     ),
     "promise": _arm(
-        "promise", "promise", "s", "promise_id", "created_at", "s.given_on", "s.follow_up_action_id", "s.actor",
+        "promise", "promise s", "s", "promise_id", "created_at", "s.given_on", "s.follow_up_action_id", "s.actor",
         **_named("s", "amount_minor", "currency", "promised_on", "grace_days", "source", "state", "reason", "last_on", "paid_on", "decided_on", "note", "plan_id"),
     ),
     "block": _arm(
-        "block", "account_block", "b", "block_id", "created_at", "b.placed_on", "b.action_id", "b.placed_by",
+        "block", "account_block b", "b", "block_id", "created_at", "b.placed_on", "b.action_id", "b.placed_by",
         **_named("b", "degree", "reason", "origin", "state", "lifted_on", "lifted_because", "renews_id"),
     ),
     "step_override": _arm(
-        "step_override", "step_override", "o", "override_id", "created_at", _local("o.created_at"), "null", "o.actor",
+        "step_override", "step_override o", "o", "override_id", "created_at", _local("o.created_at"), "null", "o.actor",
         **_named("o", "kind", "scenario_id", "step_code", "content", "reason", "removed_at", "removed_by"),
     ),
     "assignment": _arm(
-        "assignment", "assignment", "g", "assignment_id", "created_at", "g.from_on", "null", "g.actor",
+        "assignment", "assignment g", "g", "assignment_id", "created_at", "g.from_on", "null", "g.actor",
         **_named("g", "person_id", "role", "lead", "origin", "reason", "ended_on", "ended_by"),
     ),
     "attachment": _arm(
-        "attachment", "attachment", "h", "attachment_id", "created_at", _local("h.created_at"), "null", "h.actor",
+        "attachment", "attachment h", "h", "attachment_id", "created_at", _local("h.created_at"), "null", "h.actor",
         **_named("h", "subject_kind", "subject_id", "url", "name", "media_type"),
     ),
 }  # fmt: skip
-KINDS = tuple(_ARMS)
+_TURNS = {"hold_set": "hold.set", "hold_released": "hold.released", "step_set": "item.step_set", "block_lifted": "account.unblocked"}
+"""What somebody did that is no row of its own, by the event that tells it; `event_turn_idx` has just these."""
+KINDS = (*_ARMS, *_TURNS)
+
+
+def _turns(kinds: Sequence[str]) -> str:
+    """Return the one arm for some turns; the subject's id is named by its noun."""
+    shown = " ".join(f"when '{_TURNS[kind]}' then '{kind}'" for kind in kinds)
+    events = ", ".join(f"'{_TURNS[kind]}'" for kind in kinds)
+    return f"""(select e.event_id as id, case e.kind {shown} end as kind, e.recorded_at, {_local("e.business_at")} as "on", null::uuid as action_id, e.actor,
+      (e.data || jsonb_build_object(case e.subject_kind when 'account_block' then 'block_id' else e.subject_kind || '_id' end, e.subject_id))::json as data
+ from event e where {_OWN.format("e")} and e.event_id < $3 and e.kind in ({events}) order by e.event_id desc limit $4)"""
 
 
 @lru_cache(maxsize=64)
-def _statement(kinds: tuple[str, ...]) -> str:
+def statement(kinds: tuple[str, ...]) -> str:
+    """Return the statement for some kinds, of tenant, customer, the id to begin below, and the length of the page."""
+    arms = [_ARMS[kind] for kind in kinds if kind in _ARMS]
+    turns = [kind for kind in kinds if kind in _TURNS]
+    if turns:
+        arms.append(_turns(turns))
+    # Who did it is a person's name, or stands as it was recorded.
     return f"""with here as (
   select l.time_zone from customer c join ledger l on l.tenant_id = $1 and l.ledger_id = c.ledger_id where c.tenant_id = $1 and c.customer_id = $2)
-select * from ({" union all ".join(_ARMS[kind] for kind in kinds)}) t order by id desc limit $4"""
+select t.id, t.kind, t.recorded_at, t."on", t.action_id, t.actor, t.data, coalesce(p.name, t.actor) as author
+  from (select u.*, case when starts_with(actor, 'person:') and pg_input_is_valid(substr(actor, 8), 'uuid') then substr(actor, 8)::uuid end as person_id
+          from ({" union all ".join(arms)}) u order by id desc limit $4) t
+  left join person p on p.tenant_id = $1 and p.person_id = t.person_id
+ order by t.id desc"""
 
 
 async def timeline_before(
     session: ReadSession, tenant_id: TenantId, customer_id: CustomerId, kinds: Collection[str], before: UUID | None, limit: int
 ) -> list[asyncpg.Record]:
     """Return what was recorded about a customer, of some kinds, below an id, the newest first, whatever its kind."""
-    return await session.rows(_statement(tuple(kind for kind in KINDS if kind in kinds)), tenant_id, customer_id, before or _HIGHEST, limit)
+    return await session.rows(statement(tuple(kind for kind in KINDS if kind in kinds)), tenant_id, customer_id, before or _HIGHEST, limit)

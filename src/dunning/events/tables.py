@@ -21,6 +21,14 @@ event = tenant_table(
     UniqueConstraint("tenant_id", "seq"),
     Index("event_unnumbered_idx", "tenant_id", "event_id", postgresql_where=text("seq is null")),
     Index("event_customer_id_idx", "tenant_id", "customer_id", "event_id", postgresql_where=text("customer_id is not null")),
+    # What of a customer's timeline is told by events alone.
+    Index(
+        "event_turn_idx",
+        "tenant_id",
+        "customer_id",
+        "event_id",
+        postgresql_where=text("kind in ('hold.set', 'hold.released', 'item.step_set', 'account.unblocked')"),
+    ),
     key=("event_id",),
 )
 

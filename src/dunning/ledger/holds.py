@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 from uuid import UUID
 
@@ -272,3 +272,8 @@ async def _object(session: ReadSession, tenant_id: TenantId, scope: str, object_
     if item is None:
         raise NotFound(scope)
     return await _ledger(session, tenant_id, item.ledger_id), item.customer_id, item.item_id
+
+
+def actors_of(found: Iterable[Hold]) -> set[str]:
+    """Return those who have set or released some holds."""
+    return {actor for hold in found for actor in (hold.created_by, hold.released_by) if actor is not None}

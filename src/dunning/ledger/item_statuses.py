@@ -1,4 +1,7 @@
-"""Item statuses of the tenant's own: what they are called, whether they stop reminding, how soon they are followed up, where their items lie."""
+"""Item statuses of the tenant's own: what they are called, whether they stop reminding, how soon they are followed up, where their items lie.
+
+`follow_up_days` are calendar days from the day on which a person sets the status, or a dispute does; None: nothing follows by itself.
+"""
 
 from __future__ import annotations
 

@@ -10,17 +10,16 @@ from uuid import UUID
 
 import asyncpg
 
-from dunning.collection import explorer, ledger_days
+from dunning.collection import explorer, filter_words, ledger_days
 from dunning.collection.activity_store import ActivityFilter
 from dunning.collection.explorer import Search
 from dunning.kit.clock import Clock
 from dunning.kit.database import ReadSession
-from dunning.kit.errors import Malformed
 from dunning.kit.ids import TenantId
 from dunning.reports import control_store
+from dunning.reports.periods import check_period
 from dunning.tenancy import people
 
-LONGEST_DAYS = 3660
 CONTROL_DAYS = 365
 NEGLECTED_DAYS = 30
 
@@ -75,7 +74,15 @@ async def _days_ago(session: ReadSession, clock: Clock, tenant_id: TenantId, sea
 async def activity_register(
     session: ReadSession, clock: Clock, *, tenant_id: TenantId, where: ActivityFilter, after: tuple[UUID, UUID] | None, limit: int
 ) -> Registered:
-    """Return activities by customer, each customer's in the order in which they were recorded. Raises `NotFound` for an unknown ledger."""
+    """Return the activities of a period by customer, each customer's in the order in which they were recorded.
+
+    `where` takes the period's first day in `since` and its last in `until`. Raises `NotFound` for an unknown ledger, `Malformed` for a period that ends
+    before it begins or a kind that nothing is of.
+    """
+    if isinstance(where.since, dt.date) and where.until is not None:
+        check_period(where.since, where.until)
+    if where.kind is not None:
+        await filter_words.check_activity_kind(session, tenant_id, where.kind)
     if where.ledger_id is not None:
         await ledger_days.days_of(session, clock, tenant_id=tenant_id, ledger_id=where.ledger_id)
     rows = await control_store.register_after(session, tenant_id, where, after, limit)
@@ -86,9 +93,7 @@ async def collector_activity(
     session: ReadSession, clock: Clock, *, tenant_id: TenantId, ledger_id: UUID | None, from_on: dt.date, to_on: dt.date, after: UUID | None, limit: int
 ) -> list[asyncpg.Record]:
     """Return what each person did in a period, its last day included. Raises `NotFound`, `Malformed` for a period that ends before it begins."""
-    if not dt.timedelta() <= to_on - from_on <= dt.timedelta(days=LONGEST_DAYS):
-        msg = "to: lies before from, or more than ten years after it."
-        raise Malformed(msg, [{"field": "to", "message": "expected a day from the first one on, within ten years"}])
+    check_period(from_on, to_on)
     days = await ledger_days.days_of(session, clock, tenant_id=tenant_id, ledger_id=ledger_id)
     return await control_store.collectors_after(session, tenant_id, days, from_on, to_on, after, limit)
 

@@ -8,39 +8,38 @@ from uuid import UUID
 
 import asyncpg
 
-from dunning.collection.activity_store import WHERE, ActivityFilter, values_of
+from dunning.collection.activity_store import NOT_REACHED, WHERE, ActivityFilter, values_of
+from dunning.collection.done_store import done_with
 from dunning.collection.ledger_days import LedgerDays
 from dunning.collection.totals_store import TOTALS_NOW
 from dunning.kit.database import ReadSession
 from dunning.kit.ids import TenantId
+from dunning.tenancy.rules import RIGHTS
 
 DONE_SHOWN = 10
-"""How many of the last actions and activities of a customer a row of the action control shows."""
+"""How many of the last actions with a customer a row of the action control shows."""
+COLLECTING = tuple(sorted(role for role, rights in RIGHTS.items() if "notes:write" in rights.scopes and rights.sees != "nothing"))
+"""Roles whose people work with the customers that they see: not who only looks on, counsel with its cases, or who feeds the ledger."""
+_DONE = done_with(customer="w.customer_id", zone="l.time_zone")
 
 
 async def done_about(session: ReadSession, tenant_id: TenantId, customer_ids: Sequence[UUID], since: dt.date) -> dict[UUID, list[dict[str, object]]]:
-    """Return what was done about some customers since a day, the last first: actions carried out and activities that people recorded beside them.
+    """Return what was done with some customers since a day, the last first: what `done_store` says is an action, each once.
 
-    Days are those of each customer's ledger.
+    Days are those of each customer's ledger. A notice that was told in several messages stands there once, with the last of them.
     """
     rows = await session.rows(
-        """select w.customer_id, d.done from unnest($2::uuid[]) as w (customer_id)
+        f"""select w.customer_id, d.done from unnest($2::uuid[]) as w (customer_id)
              join customer c on c.tenant_id = $1 and c.customer_id = w.customer_id
              join ledger l on l.tenant_id = $1 and l.ledger_id = c.ledger_id
              cross join lateral (
-               select coalesce(jsonb_agg(jsonb_build_object('kind', z.kind, 'id', z.id, 'what', z.what, 'outcome', z.outcome, 'on', z.on)
-                                         order by z.on desc, z.id desc), '[]') as done
+               select coalesce(jsonb_agg(jsonb_build_object('kind', z.kind, 'id', z.id, 'what', z.what, 'title', z.title, 'outcome', z.outcome, 'contact', z.contact,
+                                                            'on', z.on_day) order by z.at desc, z.id desc), '[]') as done
                  from (select * from (
-                   (select 'action' as kind, a.action_id as id, coalesce(a.step_name, a.title, a.task_kind, a.kind) as what, a.state as outcome,
-                           coalesce(a.completed_on, (a.executed_at at time zone l.time_zone)::date) as on
-                      from action a where a.tenant_id = $1 and a.customer_id = w.customer_id and a.state in ('executed', 'completed')
-                       and coalesce(a.completed_on, (a.executed_at at time zone l.time_zone)::date) >= $3 order by a.action_id desc limit $4)
-                   union all
-                   (select 'activity', n.activity_id, n.kind, n.outcome, (n.business_at at time zone l.time_zone)::date
-                      from activity n where n.tenant_id = $1 and n.customer_id = w.customer_id
-                       and n.business_at >= $3::date::timestamp at time zone l.time_zone
-                       and (n.action_id is null or n.outcome is not null) order by n.activity_id desc limit $4)) b
-                  order by b.on desc, b.id desc limit $4) z) d""",
+                         select distinct on (n.kind, n.id) n.kind, n.id, n.what, case when n.kind = 'action' then n.text end as title, n.outcome, n.on_day, n.at,
+                                bool_or(n.contact) over (partition by n.kind, n.id) as contact
+                           from ({_DONE}) n where n.on_day >= $3 order by n.kind, n.id, n.at desc) b
+                        order by b.at desc, b.id desc limit $4) z) d""",
         tenant_id,
         list(customer_ids),
         since,
@@ -65,20 +64,20 @@ async def collectors_after(
 ) -> list[asyncpg.Record]:
     """Return what each person who collects did in a period, past a person's id, by id: calls, contacts, tasks, promises, approvals, and customers now.
 
-    The period's days are those of the ledger in which something was done.
+    The period's days are those of the ledger in which something was done. Of a call nobody knows whether it reached anybody unless its outcome says so.
     """
     return await session.rows(
-        """with period as materialized (
+        f"""with period as materialized (
              select l.ledger_id, $4::date::timestamp at time zone l.time_zone as begins, ($5::date + 1)::timestamp at time zone l.time_zone as ends
                from ledger l where l.tenant_id = $1 and l.ledger_id = any ($2::uuid[]))
            select p.person_id, p.name, p.active, p.team_id, n.activities, n.calls, n.reached, n.kinds, a.completed, v.approved, s.promises, d.disputes, k.customers,
                   o.open_actions, o.overdue_actions
              from (select person_id, name, active, team_id, 'person:' || person_id::text as actor from person
-                    where tenant_id = $1 and ($6::uuid is null or person_id > $6) order by person_id limit $7) p
+                    where tenant_id = $1 and role = any ($8::text[]) and ($6::uuid is null or person_id > $6) order by person_id limit $7) p
             cross join lateral (
               select coalesce(sum(x.number), 0)::int as activities, coalesce(sum(x.number) filter (where x.kind = 'call'), 0)::int as calls,
-                     coalesce(sum(x.reached) filter (where x.kind = 'call'), 0)::int as reached, coalesce(jsonb_object_agg(x.kind, x.number), '{}') as kinds
-                from (select n.kind, count(*)::int as number, count(*) filter (where n.outcome is null or n.outcome not in ('no_answer', 'wrong_number'))::int as reached
+                     coalesce(sum(x.reached) filter (where x.kind = 'call'), 0)::int as reached, coalesce(jsonb_object_agg(x.kind, x.number), '{{}}') as kinds
+                from (select n.kind, count(*)::int as number, count(*) filter (where n.outcome not in {NOT_REACHED})::int as reached
                         from activity n join period d on d.ledger_id = n.ledger_id
                        where n.tenant_id = $1 and (n.person_id = p.person_id or (n.person_id is null and n.actor = p.actor))
                          and n.business_at >= d.begins and n.business_at < d.ends group by n.kind) x) n
@@ -103,7 +102,7 @@ async def collectors_after(
                 from action a where a.tenant_id = $1 and a.ledger_id = any ($2::uuid[]) and a.person_id = p.person_id
                  and a.state in ('awaiting_approval', 'scheduled', 'waiting')) o
             order by p.person_id""",
-        tenant_id, list(days.ledger_ids), list(days.todays), from_on, to_on, after, limit,
+        tenant_id, list(days.ledger_ids), list(days.todays), from_on, to_on, after, limit, list(COLLECTING),
     )  # fmt: skip
 
 

@@ -23,10 +23,9 @@ from dunning.collection.catalogue import Catalogue
 from dunning.collection.override_store import StoredOverride
 from dunning.kit.clock import Clock
 from dunning.kit.database import ReadSession
-from dunning.kit.errors import Malformed
 from dunning.kit.ids import ActionId, CustomerId, ItemId, LedgerId, PersonId, TenantId
 from dunning.reports import escalation_store
-from dunning.reports.control import LONGEST_DAYS
+from dunning.reports.periods import check_period
 from dunning.scenarios.rules import COMPLETED, DEBIT, Calendar, Id, Item, Progress, next_step
 
 SHOWN = 5
@@ -114,9 +113,7 @@ async def paid_before_escalation(
 
     Only customers with enough items settled after a reminder are looked at. Raises `NotFound`, and `Malformed` for a period that ends before it begins.
     """
-    if not dt.timedelta() <= to_on - from_on <= dt.timedelta(days=LONGEST_DAYS):
-        msg = "to: lies before from, or more than ten years after it."
-        raise Malformed(msg, [{"field": "to", "message": "expected a day from the first one on, within ten years"}])
+    check_period(from_on, to_on)
     days = await ledger_days.days_of(session, clock, tenant_id=tenant_id, ledger_id=ledger_id)
     rows = await escalation_store.settled_after_reminders(
         session, tenant_id, days.ledger_ids, from_on, to_on, at_least=habitual.at_least, collector_id=collector_id, after=after, limit=limit

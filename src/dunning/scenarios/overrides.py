@@ -23,6 +23,14 @@ class OverrideKind(StrEnum):
     REMOVE = "remove"
 
 
+class NoPlace(StrEnum):
+    """Name why a version of the scenario has no place for an override."""
+
+    STEP_GONE = "step_gone"
+    STEP_IN_SCENARIO = "step_in_scenario"
+    DOES_NOT_FIT = "does_not_fit"
+
+
 class Override(NamedTuple):
     """Hold one change to one step. `content` is a whole step for `insert`, the keys that differ for `change`, nothing for `remove`."""
 
@@ -62,6 +70,26 @@ def varied(scenario: Scenario, overrides: Iterable[Override]) -> Scenario:
     if problems:
         raise definition.InvalidDefinition(problems)
     return replace(scenario, steps=tuple(sorted(steps.values(), key=lambda step: (step.rank, step.code))))
+
+
+def applied(scenario: Scenario, overrides: Iterable[Override]) -> tuple[Scenario, dict[str, NoPlace]]:
+    """Return a version with those overrides applied that it has a place for, and of the others, by step code, why it has none.
+
+    The step of a change or a removal is gone, the code of an inserted step is the scenario's own by now, or what would come of it is no scenario.
+    """
+    made, kept, left = scenario, list[Override](), dict[str, NoPlace]()
+    codes = {step.code for step in scenario.steps}
+    for override in overrides:
+        if (override.step_code in codes) is (override.kind == OverrideKind.INSERT):
+            left[override.step_code] = NoPlace.STEP_IN_SCENARIO if override.kind == OverrideKind.INSERT else NoPlace.STEP_GONE
+            continue
+        try:
+            made = varied(scenario, [*kept, override])
+        except definition.InvalidDefinition:
+            left[override.step_code] = NoPlace.DOES_NOT_FIT
+            continue
+        kept.append(override)
+    return made, left
 
 
 def problems_of(scenario: Scenario, override: Override) -> list[Problem]:

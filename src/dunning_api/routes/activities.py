@@ -27,7 +27,7 @@ async def list_activities(
     work: Annotated[Work, reads()],
     customer: Annotated[UUID | None, Query(description="Only activities about this customer.")] = None,
     ledger: Annotated[UUID | None, Query(description="Only activities of this ledger.")] = None,
-    kind: Annotated[str | None, Query(max_length=80, alias="type", description="Only activities of this kind, such as claim_for_non_payment.")] = None,
+    kind: Annotated[str | None, Query(max_length=80, description="Only activities of this kind, such as claim_for_non_payment.")] = None,
     outcome: Annotated[str | None, Query(max_length=60, description="Only activities with this outcome, such as no_answer.")] = None,
     person: Annotated[UUID | None, Query(description="Only what this person did.")] = None,
     since: Annotated[

@@ -51,10 +51,10 @@ async def send_message(customer_id: UUID, body: CustomerMessage, work: Annotated
 
 @router.post("/customers/{customer_id}/messages/preview", summary="Look at a message to a customer", responses=problems(404, 409))
 async def preview_message(customer_id: UUID, body: CustomerMessagePreview, work: Annotated[Work, reads()]) -> MessagePreviewOut:
-    """Show what the message would say now, to how many people, and which items it would leave out. Nothing is written or sent; the link is hidden."""
+    """Show what the message would say now, to how many people, and which items it would leave out. What sending it would refuse is refused here with the same problem. Nothing is written or sent; the link is hidden."""
     return MessagePreviewOut.of(
         await customer_messages.preview_message(
             work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, customer_id=CustomerId(customer_id), item_ids=body.item_ids,
-            content=body.message(), language=body.language, outbound=Outbound.of(work.settings, work.keyring),
+            content=body.message(), counts_as_step=body.counts_as_step, language=body.language, outbound=Outbound.of(work.settings, work.keyring),
         )
     )  # fmt: skip

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -16,11 +15,13 @@ from dunning.collection import customer_bulk, explorer
 from dunning.collection.despatch import Outbound
 from dunning.collection.explorer import Search
 from dunning.collection.explorer_store import CustomerFilter, Sort
+from dunning.kit.database import ReadSession
 from dunning.kit.errors import Malformed
 from dunning.kit.ids import PersonId, TeamId
 from dunning.kit.money import Money, MoneyError
 from dunning.ledger.rules import search_form
 from dunning_api import paging
+from dunning_api.csv_files import CSV, csv_stream
 from dunning_api.deps import Work, reads, writes
 from dunning_api.idempotency import Router
 from dunning_api.problems import problems
@@ -29,7 +30,6 @@ from dunning_api.schemas.explorer import CustomersBulk, CustomersBulkOut, Custom
 
 router = Router(tags=["customers"])
 
-_CSV: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "A customer and currency a row."}}
 Amount = Annotated[str, Field(pattern=r"^[0-9]{1,15}(\.[0-9]{1,4})?$")]
 
 
@@ -50,7 +50,13 @@ def searched(  # one query parameter a condition
         Query(max_length=60, description="With `without_action_since`: only what is of this type, a kind such as call, email, letter, or a step's code."),
     ] = None,
     step: Annotated[str | None, Query(max_length=100, description="The customer stands at this step: the highest that its open debts have completed.")] = None,
-    status: Annotated[str | None, Query(max_length=60, description="Something open has this status; `ongoing` is none.")] = None,
+    status: Annotated[
+        str | None,
+        Query(
+            max_length=60,
+            description="Something open has this status; `ongoing` is none. An unknown one is refused with those that there are, as are steps and types.",
+        ),
+    ] = None,
     collector: Annotated[UUID | None, Query(description="Customers that this person collects from.")] = None,
     team: Annotated[UUID | None, Query(description="Customers that this team collects from.")] = None,
     unassigned: Annotated[bool, Query(description="Customers without a lead collector.")] = False,
@@ -104,19 +110,16 @@ async def explore_customers(search: Searched, work: Annotated[Work, reads()], li
     return Page(data=[ExplorerRow.of(row) for row in rows[:limit]], next_cursor=more)
 
 
-@router.get("/customers.csv", response_class=StreamingResponse, summary="Customers as CSV", responses={**problems(404), **_CSV})
+@router.get("/customers.csv", response_class=StreamingResponse, summary="Customers as CSV", responses={**problems(404), **CSV})
 async def export_customers(search: Searched, work: Annotated[Work, reads()]) -> StreamingResponse:
-    """Return all customers that the conditions find, in their order; safe to open in a spreadsheet program."""
+    """Return all customers that the conditions find, in their order; safe to open in a spreadsheet program. A customer has a line for each currency that it owes in."""
     await explorer.prepared(work.session, work.clock, tenant_id=work.tenant_id, search=search)
-    headers = {"Content-Disposition": 'attachment; filename="customers.csv"'}
-    return StreamingResponse(_export(work, search), media_type="text/csv", headers=headers)
 
+    async def found(session: ReadSession) -> AsyncIterator[list[ExplorerRow]]:
+        async for some in explorer.all_customers(session, work.clock, tenant_id=work.tenant_id, search=search):
+            yield [ExplorerRow.of(row) for row in some]
 
-async def _export(work: Work, search: Search) -> AsyncIterator[bytes]:
-    # The route's own transaction ends before the body is sent, so the stream opens one of its own.
-    async with work.reading_again() as session:
-        async for chunk in explorer.as_csv(session, work.clock, tenant_id=work.tenant_id, search=replace(search)):
-            yield chunk
+    return csv_stream(work, "customers", ExplorerRow, found)
 
 
 @router.post("/customers/bulk", summary="Act on many customers", responses=problems(404, 409))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
@@ -9,6 +10,8 @@ from fastapi import Query
 
 from dunning.kit.ids import HoldId
 from dunning.ledger import holds
+from dunning.ledger.hold_store import Hold
+from dunning.tenancy import people
 from dunning_api import paging
 from dunning_api.deps import Work, reads, writes
 from dunning_api.idempotency import Router
@@ -34,7 +37,7 @@ async def set_hold(body: HoldCreate, work: Annotated[Work, writes("collection:wr
         from_on=body.from_on,
         until_on=body.until_on,
     )
-    return HoldOut.of(hold)
+    return (await _shown(work, [hold]))[0]
 
 
 @router.get("/holds", summary="List holds", responses=problems())
@@ -60,16 +63,22 @@ async def list_holds(
         in_force_on=in_force_on,
     )
     more = paging.seal(work.keyring, "holds", found[limit - 1].hold_id) if len(found) > limit else None
-    return Page(data=[HoldOut.of(hold) for hold in found[:limit]], next_cursor=more)
+    return Page(data=await _shown(work, found[:limit]), next_cursor=more)
 
 
 @router.get("/holds/{hold_id}", summary="Get a hold", responses=problems(404))
 async def get_hold(hold_id: UUID, work: Annotated[Work, reads()]) -> HoldOut:
     """Return a hold, whether it is in force, has ended or was released."""
-    return HoldOut.of(await holds.hold_of(work.session, tenant_id=work.tenant_id, hold_id=HoldId(hold_id)))
+    return (await _shown(work, [await holds.hold_of(work.session, tenant_id=work.tenant_id, hold_id=HoldId(hold_id))]))[0]
 
 
 @router.delete("/holds/{hold_id}", summary="Release a hold", responses=problems(404, 409))
 async def release_hold(hold_id: UUID, work: Annotated[Work, writes("collection:write")]) -> HoldOut:
     """End a hold now; it stays in the list, with who released it. What it stopped is planned again tonight."""
-    return HoldOut.of(await holds.release_hold(work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, hold_id=HoldId(hold_id)))
+    hold = await holds.release_hold(work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, hold_id=HoldId(hold_id))
+    return (await _shown(work, [hold]))[0]
+
+
+async def _shown(work: Work, found: Sequence[Hold]) -> list[HoldOut]:
+    names = await people.names_of(work.session, tenant_id=work.tenant_id, actors=holds.actors_of(found))
+    return [HoldOut.of(hold, names) for hold in found]

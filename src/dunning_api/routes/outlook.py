@@ -36,7 +36,8 @@ async def explain_item(item_id: UUID, work: Annotated[Work, reads()], at: At = N
     """Tell the rule's path for an item: scenario version, candidate step, each condition with what it read, each blocker by code, the first possible day and what would change the answer."""
     customer_id = await outlook.customer_of_item(work.session, tenant_id=work.tenant_id, item_id=ItemId(item_id))
     seen = await outlook.outlook_of(work.session, work.clock, tenant_id=work.tenant_id, customer_id=customer_id, on=at)
-    return ExplanationOut.of(outlook.explain_item(seen, ItemId(item_id)))
+    found = outlook.explain_item(seen, ItemId(item_id))
+    return ExplanationOut.of(found, seen.left_out(found))
 
 
 @router.get("/customers/{customer_id}/explain", summary="Why a customer is reminded, or not", responses=problems(404))
@@ -47,7 +48,7 @@ async def explain_customer(customer_id: UUID, work: Annotated[Work, reads()], at
         customer_id=customer_id,
         on=seen.today,
         current_step=outlook.step_of_customer(seen),
-        items=[ExplanationOut.of(found) for found in outlook.explain_customer(seen)],
+        items=[ExplanationOut.of(found, seen.left_out(found)) for found in outlook.explain_customer(seen)],
     )
 
 

@@ -29,7 +29,7 @@ _EXPORT_PAGE = 500
 Ledger = Annotated[UUID | None, Query(description="Only of this ledger.")]
 From = Annotated[Day, Query(alias="from", description="First day of the period.", examples=["2026-03-01"])]
 To = Annotated[Day, Query(alias="to", description="Last day of the period.", examples=["2026-03-31"])]
-Kind = Annotated[str | None, Query(max_length=80, alias="type", description="Only activities of this kind.")]
+Kind = Annotated[str | None, Query(max_length=80, description="Only activities of this kind; one that there is none of is refused with those that there are.")]
 Since = Annotated[Day | None, Query(description="What was done since this day; missing: within a year.")]
 
 
@@ -45,7 +45,7 @@ def _by_due(one: ExplorerRow) -> tuple[Any, ...]:
 async def report_action_control(
     search: Searched, work: Annotated[Work, reads()], since: Since = None, limit: paging.Limit = 100, cursor: paging.Cursor = None
 ) -> Page[ControlRow]:
-    """List customers who owe by their oldest due day, each with sums, step, next action and the last ten things done. Takes the conditions of `GET /customers`; its order is fixed."""
+    """List customers who owe by their oldest due day, each with sums, step, next action and the last ten actions with it. Takes the conditions of `GET /customers`; its order is fixed."""
     rows = await _controlled(work, work.session, search, since, paging.unseal(work.keyring, "action_control", cursor, 2), limit + 1)
     return Page(data=rows[:limit], next_cursor=_page(work, "action_control", rows, limit, _by_due))
 
@@ -124,7 +124,7 @@ def _person_key(row: CollectorRow) -> tuple[Any, ...]:
 async def report_collector_activity(
     work: Annotated[Work, reads()], begins: From, ends: To, ledger: Ledger = None, limit: paging.Limit = 100, cursor: paging.Cursor = None
 ) -> Page[CollectorRow]:
-    """List people with what each did in a period, as far as the caller sees it: calls and how many were taken, tasks, approvals, promises, disputes."""
+    """List people who work with customers (admins, managers, collectors, account managers) with what each did in a period, as far as the caller sees it: calls and how many were taken, tasks, approvals, promises, disputes."""
     rows = await _collectors(work, work.session, begins, ends, ledger, paging.unseal(work.keyring, "collector_activity", cursor, 1), limit + 1)
     return Page(data=rows[:limit], next_cursor=_page(work, "collector_activity", rows, limit, _person_key))
 

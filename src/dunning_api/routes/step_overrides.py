@@ -7,6 +7,7 @@ from uuid import UUID
 
 from dunning.collection import actions, overrides, rerouting, steps_by_hand
 from dunning.collection.despatch import Outbound
+from dunning.collection.override_store import StoredOverride
 from dunning.kit.ids import ActionId, CustomerId, ItemId, OverrideId, ScenarioId
 from dunning.messages.template_service import PublishedTemplates
 from dunning.scenarios.overrides import OverrideKind
@@ -19,6 +20,10 @@ from dunning_api.schemas.base import Page
 from dunning_api.schemas.step_overrides import StepOverrideCreate, StepOverrideEnd, StepOverrideOut, StepSetIn, StepSetOut
 
 router = Router(tags=["steps of a customer"])
+
+
+async def _shown(work: Work, stored: StoredOverride) -> StepOverrideOut:
+    return StepOverrideOut.of(stored, await overrides.without_place(work.session, tenant_id=work.tenant_id, stored=[stored]))
 
 
 @router.post("/customers/{customer_id}/step-overrides", status_code=201, summary="Change a future step for one customer", responses=problems(404, 409))
@@ -37,18 +42,19 @@ async def set_override(customer_id: UUID, body: StepOverrideCreate, work: Annota
         reason=body.reason,
         templates=PublishedTemplates(),
     )
-    return StepOverrideOut.of(made)
+    return await _shown(work, made)
 
 
 @router.get("/customers/{customer_id}/step-overrides", summary="List a customer's own steps", responses=problems(404))
 async def list_overrides(customer_id: UUID, work: Annotated[Work, reads()], limit: paging.Limit = 100, cursor: paging.Cursor = None) -> Page[StepOverrideOut]:
-    """List a customer's changes to future steps, oldest first, those that were removed too."""
+    """List a customer's changes to future steps, oldest first, those that were removed too, and those that the scenario's present version has no place for: `standing` says which."""
     key = paging.unseal(work.keyring, "step_overrides", cursor, 1)
     found = await overrides.overrides_after(
         work.session, tenant_id=work.tenant_id, customer_id=CustomerId(customer_id), after=UUID(key[0]) if key else None, limit=limit + 1
     )
     more = paging.seal(work.keyring, "step_overrides", found[limit - 1].override_id) if len(found) > limit else None
-    return Page(data=[StepOverrideOut.of(one) for one in found[:limit]], next_cursor=more)
+    lost = await overrides.without_place(work.session, tenant_id=work.tenant_id, stored=found)
+    return Page(data=[StepOverrideOut.of(one, lost) for one in found[:limit]], next_cursor=more)
 
 
 @router.post("/step-overrides/{override_id}/remove", summary="Take a customer's own step back", responses=problems(404, 409))
@@ -57,7 +63,7 @@ async def remove_override(override_id: UUID, body: StepOverrideEnd, work: Annota
     ended = await overrides.remove_override(
         work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, override_id=OverrideId(override_id), reason=body.reason
     )
-    return StepOverrideOut.of(ended)
+    return await _shown(work, ended)
 
 
 @router.put("/items/{item_id}/step", summary="Set the step of an item by hand", responses=problems(404, 409))

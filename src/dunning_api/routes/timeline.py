@@ -29,13 +29,13 @@ async def get_timeline(
     limit: paging.Limit = 100,
     cursor: paging.Cursor = None,
 ) -> Page[TimelineEntry]:
-    """List actions, messages, notes and other activities, comments, money, readings, disputes, promises, blocks and changed steps in one order, newest first."""
+    """List actions, messages, notes and other activities, comments, money, readings, disputes, promises, blocks, holds and changed steps in one order, newest first."""
     key = paging.unseal(work.keyring, "timeline", cursor, 1)
     found = await timeline.timeline(
         work.session, tenant_id=work.tenant_id, customer_id=CustomerId(customer_id), kinds=kind, before=UUID(key[0]) if key else None, limit=limit + 1
     )
-    more = paging.seal(work.keyring, "timeline", found.rows[limit - 1]["id"]) if len(found.rows) > limit else None
-    return timeline_page(found.rows[:limit], found.names, more)
+    more = paging.seal(work.keyring, "timeline", found[limit - 1]["id"]) if len(found) > limit else None
+    return timeline_page(found[:limit], more)
 
 
 @router.post("/attachments", status_code=201, summary="Register an attachment", responses=problems(404))

@@ -106,7 +106,9 @@ class ActionTerms(Input):
     title: Title | None = None
     content: ActionContent | None = None
     mode: ModeName | None = Field(
-        None, description="`automatic` goes by itself at its date, `approve` waits for approval, `manual` never goes by itself (default)."
+        None,
+        description="`automatic` goes by itself at its date (a task never does), `approve` waits for approval, `manual` never goes by itself. Missing: as what "
+        "it is copied from, but `approve` where that is `automatic`, so that no copy goes by itself unasked; copied from nothing, `manual`.",
     )
     scheduled_on: dt.date | None = Field(None, description="Its day; missing: now.")
     afterwards: Literal["resume", "step"] | None = Field(
@@ -269,7 +271,9 @@ class ItemUpdateCreate(Input):
     notify: Literal["none", "customer", "internal"] = Field("none", description="Who gets a mail about these items now.")
     message: ActionContent | None = Field(None, description="The mail; missing: the product's own template, to colleagues with the comment.")
     next: Literal["follow_scenario"] | ActionTerms | None = Field(
-        None, description="`follow_scenario` takes the items out of their specific actions; an object makes a specific action; missing: all stays as it is."
+        None,
+        description="`follow_scenario` takes the items out of their specific actions; an object makes a specific action; missing: they stay where they are, "
+        "and a status that has `follow_up_days` makes a task for that day about those that get it.",
     )
 
     @model_validator(mode="after")

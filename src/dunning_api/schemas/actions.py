@@ -12,6 +12,7 @@ import asyncpg
 from pydantic import ConfigDict, Field
 
 from dunning.collection.action_models import ActionModel
+from dunning.collection.actions import Parts
 from dunning.collection.customer_messages import MessagePreview
 from dunning.collection.item_updates import Updated
 from dunning.collection.operation_tasks import Recorded
@@ -28,6 +29,7 @@ class ActionOut(Output):
     """One planned or executed occurrence for a customer and its items. `reason` says why it stands as it does, where that needs saying.
 
     `content` is what people have made of it: of an action outside the scenario all that it says or asks, of one of the scenario what was changed.
+    `task_kind` and `task_text` say what somebody is to do, or was to do before the action ended otherwise. `superseded_by` took its place.
     `operation_action_id` and `operation_no` name the operation that a task carries out. `created_by` is who made it where no run did.
     """
 
@@ -191,7 +193,7 @@ def operation_facts(result: Mapping[str, Any], params: Mapping[str, Any]) -> dic
 
 
 class ActivityOut(Output):
-    """Something that was done about a customer; notes are activities of the kind `note`. Never changed or removed."""
+    """Something that was done about a customer; notes are activities of the kind `note`. Never changed or removed. `author` is the name behind `actor`."""
 
     activity_id: UUID
     ledger_id: UUID
@@ -201,13 +203,14 @@ class ActivityOut(Output):
     text: str | None
     data: dict[str, Any]
     actor: str
+    author: str
     business_at: dt.datetime
     recorded_at: dt.datetime
 
     @classmethod
-    def of(cls, row: asyncpg.Record) -> ActivityOut:
-        """Show an activity."""
-        return cls(**{name: row[name] for name in cls.model_fields})
+    def of(cls, row: asyncpg.Record, names: Mapping[str, str]) -> ActivityOut:
+        """Show an activity with the name of who did it."""
+        return cls(**{name: row[name] for name in cls.model_fields if name != "author"}, author=names.get(row["actor"], row["actor"]))
 
 
 class ActionMessage(Output):
@@ -248,15 +251,15 @@ class ActionWithParts(ActionOut):
     messages: list[ActionMessage]
 
     @classmethod
-    def whole(cls, row: asyncpg.Record, parts: dict[str, list[asyncpg.Record]]) -> ActionWithParts:
+    def whole(cls, row: asyncpg.Record, parts: Parts) -> ActionWithParts:
         """Show an action with what belongs to it."""
         return cls(
             **action_fields(row),
-            items=[ActionItem.of(item) for item in parts["items"]],
-            claims=[ClaimOut.of(claim) for claim in parts["claims"]],
-            operations=[OperationOut.of(operation) for operation in parts["operations"]],
-            activities=[ActivityOut.of(note) for note in parts["notes"]],
-            messages=[ActionMessage.of(message) for message in parts["messages"]],
+            items=[ActionItem.of(item) for item in parts.items],
+            claims=[ClaimOut.of(claim) for claim in parts.claims],
+            operations=[OperationOut.of(operation) for operation in parts.operations],
+            activities=[ActivityOut.of(note, parts.names) for note in parts.notes],
+            messages=[ActionMessage.of(message) for message in parts.messages],
         )
 
 
@@ -355,7 +358,7 @@ class MessagePreviewOut(Output):
 
 
 class ItemUpdateOut(Output):
-    """What was made: comments, the action of the mail, the action outside the scenario, and the specific actions that the items have left."""
+    """What was made: comments, the action of the mail, the action of `next` or else the task that follows the status up, and the specific actions left."""
 
     comment_ids: list[UUID]
     message: ActionOut | None

@@ -275,7 +275,7 @@ class AccountManagerPut(Input):
 
 
 class AssignmentOut(Output):
-    """A person who looks, or looked, after a customer; `rule_id` names the rule that decided it."""
+    """A person who looks, or looked, after a customer; `rule_id` names the rule that decided it. `author` is the name behind `actor`, who made it so."""
 
     assignment_id: UUID
     person_id: UUID
@@ -290,14 +290,16 @@ class AssignmentOut(Output):
     from_on: dt.date
     ended_on: dt.date | None
     actor: str
+    author: str
     ended_by: str | None
+    ended_by_name: str | None
 
     @classmethod
     def of(cls, assignment: Assignment, names: Mapping[str, str]) -> AssignmentOut:
         """Show an assignment with the names of those who made and ended it."""
-        shown = {name: getattr(assignment, name) for name in cls.model_fields}
+        shown = {name: getattr(assignment, name) for name in cls.model_fields if name not in {"author", "ended_by_name"}}
         ended_by = assignment.ended_by
-        return cls(**shown | {"actor": names.get(assignment.actor, assignment.actor), "ended_by": ended_by and names.get(ended_by, ended_by)})
+        return cls(**shown, author=names.get(assignment.actor, assignment.actor), ended_by_name=ended_by and names.get(ended_by, ended_by))
 
 
 class CollectorsOut(Output):

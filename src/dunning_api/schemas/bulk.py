@@ -25,7 +25,9 @@ class Resend(Input):
     contact_ids: Annotated[list[UUID], Field(max_length=50, description="Other contacts of the customer; missing: those told before.")] = Field(
         default_factory=list
     )
-    content_mode: ContentModeName | None = Field(None, description="Missing: as before.")
+    content_mode: ContentModeName | None = Field(
+        None, description="Missing: as before. Words that somebody has written for the message have to fit: `link_only` shows neither amounts nor documents."
+    )
     counts_as_reminder: bool = Field(default=False, description="Whether the count of reminders rises.")
 
     def repeat(self) -> Repeat:

@@ -129,7 +129,7 @@ class TermsOut(Output):
         """Show terms."""
         days = None if terms.days_granted is None else DaysGrantedOut.model_validate(terms.days_granted)
         return cls(
-            currency=terms.currency, policy=PolicyOut.model_validate(terms.policy), days_granted=days, holds=[HoldOut.of(hold) for hold in terms.holds],
+            currency=terms.currency, policy=PolicyOut.model_validate(terms.policy), days_granted=days, holds=[HoldOut.of(hold, terms.names) for hold in terms.holds],
             blocks=[BlockOut.of(row) for row in terms.blocks],
         )  # fmt: skip
 

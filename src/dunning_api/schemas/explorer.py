@@ -76,6 +76,7 @@ class ExplorerRow(Output):
     last_action: LastAction | None
     next_action: NextAction | None
     url: str
+    items_url: Annotated[str, Field(description="The open items that the sums are made of.")]
 
     @classmethod
     def of(cls, row: asyncpg.Record) -> ExplorerRow:
@@ -102,6 +103,7 @@ class ExplorerRow(Output):
             **{name: row[name] for name in plain}, owed=owed, open_items=row["items"],
             days_overdue=0 if oldest is None else max(0, (row["today"] - oldest).days), block_degree=row["block_degree"], collector_id=row["person_id"],
             collector_name=row["person_name"], last_action=last, next_action=following, url=f"/v1/customers/{row['customer_id']}",
+            items_url=f"/v1/ledgers/{row['ledger_id']}/items?customer_id={row['customer_id']}&state=open",
         )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -39,7 +40,7 @@ class HoldCreate(Input):
 
 
 class HoldOut(Output):
-    """A hold. It ends by itself after `until_on`, or when it is released."""
+    """A hold. It ends by itself after `until_on`, or when it is released. Names are of those behind `created_by` and `released_by`."""
 
     hold_id: UUID
     ledger_id: UUID
@@ -52,11 +53,15 @@ class HoldOut(Output):
     from_on: dt.date
     until_on: dt.date | None
     created_by: str
+    created_by_name: str
     created_at: dt.datetime
     released_at: dt.datetime | None
     released_by: str | None
+    released_by_name: str | None
 
     @classmethod
-    def of(cls, hold: Hold) -> HoldOut:
-        """Show a hold."""
-        return cls.model_validate(hold)
+    def of(cls, hold: Hold, names: Mapping[str, str]) -> HoldOut:
+        """Show a hold with the names of who set and released it."""
+        shown = {name: getattr(hold, name) for name in cls.model_fields if not name.endswith("_name")}
+        released_by = hold.released_by
+        return cls(**shown, created_by_name=names.get(hold.created_by, hold.created_by), released_by_name=released_by and names.get(released_by, released_by))

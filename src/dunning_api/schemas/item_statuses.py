@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -14,7 +15,9 @@ from dunning.ledger.status_store import Folder, ItemStatus
 from dunning_api.schemas.base import Input, LongText, Output, Text
 
 Category = Literal["ongoing", "promised", "disputed", "dispute_resolved", "litigation", "uncollectible"]
-FollowUpDays = Annotated[int, Field(ge=0, le=366, description="After how many days an item with this status is followed up; null: never by itself.")]
+FollowUpDays = Annotated[
+    int, Field(ge=0, le=366, description="After how many calendar days an item that gets this status is followed up by a task; null: never by itself.")
+]
 Position = Annotated[int, Field(ge=0, le=10_000, description="Its place among the others.")]
 
 
@@ -130,7 +133,7 @@ class CommentCreate(Input):
 
 
 class CommentOut(Output):
-    """What was said of an item: a comment, a status that was set, or both. `ongoing` stands for no status. Never changed or removed."""
+    """What was said of an item: a comment, a status that was set, or both. `ongoing` stands for no status. Never changed or removed. `author` is the name behind `actor`."""
 
     item_comment_id: UUID
     ledger_id: UUID
@@ -142,10 +145,11 @@ class CommentOut(Output):
     source: str
     source_id: UUID | None
     actor: str
+    author: str
     business_at: dt.datetime
     recorded_at: dt.datetime
 
     @classmethod
-    def of(cls, comment: ItemComment) -> CommentOut:
-        """Show a comment."""
-        return cls.model_validate(comment)
+    def of(cls, comment: ItemComment, names: Mapping[str, str]) -> CommentOut:
+        """Show a comment with the name of who wrote it."""
+        return cls(**{name: getattr(comment, name) for name in cls.model_fields if name != "author"}, author=names.get(comment.actor, comment.actor))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import Any, Literal
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from dunning.collection import worklist
 from dunning.collection.outlook import CustomerAgenda, Forewarned
 from dunning.scenarios.agenda import AgendaEntry
 from dunning.scenarios.explanation import Explanation
+from dunning.scenarios.overrides import NoPlace
 from dunning_api.schemas.base import MoneyOut, Output
 from dunning_api.schemas.totals import Totals, amounts, told_totals
 
@@ -130,8 +132,18 @@ class PassedStep(Output):
     reason: str
 
 
+class OwnStepLeftOut(Output):
+    """A step that was changed for the customer and that the plan leaves out, since the scenario's present version has no place for it."""
+
+    step_code: str
+    why: Literal["step_gone", "step_in_scenario", "does_not_fit"]
+
+
 class ExplanationOut(Output):
-    """Why an item is reminded on a day, or why not. No blockers: it is in an action of that day's plan."""
+    """Why an item is reminded on a day, or why not. No blockers: it is in an action of that day's plan.
+
+    `own_steps_left_out` are the customer's own changes to the scenario (`/customers/{customer_id}/step-overrides`) that have no effect on it any more.
+    """
 
     item_id: UUID
     on: dt.date
@@ -146,10 +158,11 @@ class ExplanationOut(Output):
     may_be_dunned: bool
     first_day: dt.date | None
     changes: list[ChangeOut]
+    own_steps_left_out: list[OwnStepLeftOut]
 
     @classmethod
-    def of(cls, found: Explanation) -> ExplanationOut:
-        """Show an explanation; days become dates."""
+    def of(cls, found: Explanation, left_out: Mapping[str, NoPlace]) -> ExplanationOut:
+        """Show an explanation with the customer's own steps that its scenario version has no place for; days become dates."""
         return cls(
             item_id=UUID(str(found.item_id)),
             on=dt.date.fromordinal(found.on),
@@ -164,6 +177,7 @@ class ExplanationOut(Output):
             may_be_dunned=not found.blockers,
             first_day=_date(found.first_day),
             changes=[ChangeOut(code=change.code.value, on=_date(change.on), text=change.text) for change in found.changes],
+            own_steps_left_out=[OwnStepLeftOut(step_code=code, why=why.value) for code, why in left_out.items()],
         )
 
 

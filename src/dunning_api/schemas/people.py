@@ -232,7 +232,10 @@ class StandsInOut(Output):
 
 
 class AbsenceOut(Output):
-    """An absence. `stand_ins` says who really stands in on which days: where the substitute is away as well, the substitute's substitute does."""
+    """An absence. `stand_ins` says who really stands in on which days: where the substitute is away as well, the substitute's substitute does.
+
+    `author` is the name behind `actor`, who noted it.
+    """
 
     absence_id: UUID
     person_id: UUID
@@ -244,11 +247,12 @@ class AbsenceOut(Output):
     stand_ins: list[StandsInOut]
     note: str | None
     actor: str
+    author: str
     created_at: dt.datetime
     cancelled_at: dt.datetime | None
 
     @classmethod
     def of(cls, absence: Absence, stand_ins: Sequence[StandsIn], names: Mapping[str, str]) -> AbsenceOut:
         """Show an absence."""
-        shown = {name: getattr(absence, name) for name in cls.model_fields if name != "stand_ins"}
-        return cls(**shown | {"actor": names.get(absence.actor, absence.actor)}, stand_ins=[StandsInOut.of(one, names) for one in stand_ins])
+        shown = {name: getattr(absence, name) for name in cls.model_fields if name not in {"stand_ins", "author"}}
+        return cls(**shown, author=names.get(absence.actor, absence.actor), stand_ins=[StandsInOut.of(one, names) for one in stand_ins])

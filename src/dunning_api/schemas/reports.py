@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 import asyncpg
+from pydantic import Field
 
 from dunning.reports.control import Controlled
 from dunning_api.schemas.activities import ActivityRecord
@@ -16,18 +17,20 @@ from dunning_api.schemas.totals import Totals, TotalsAsOf, told_totals
 
 
 class DoneOut(Output):
-    """One thing that was done."""
+    """One action with the customer: a message accepted, a task or notice completed, or an activity that somebody recorded."""
 
     kind: Literal["action", "activity"]
     id: UUID
-    what: str
+    what: Annotated[str, Field(description="The kind of the activity, or the action's task kind or step.")]
+    title: Annotated[str | None, Field(description="What the action is called.")]
     outcome: str | None
+    contact: Annotated[bool, Field(description="Whether the customer heard from us or we from it.")]
     on: dt.date
     url: str
 
 
 class ControlRow(ExplorerRow):
-    """A customer who owes, with the last things that were done."""
+    """A customer who owes, with the last actions with it; none are exactly those whom the report of customers without action lists for the same day."""
 
     done: list[DoneOut]
 
@@ -46,6 +49,7 @@ class RegisterRow(ActivityRecord):
     customer_name: str
     url: str
     customer_url: str
+    action_url: Annotated[str | None, Field(description="The action that it belongs to.")]
 
     @classmethod
     def registered(cls, row: asyncpg.Record, names: dict[str, str]) -> RegisterRow:
@@ -53,11 +57,12 @@ class RegisterRow(ActivityRecord):
         return cls(
             **ActivityRecord.of(row, names).model_dump(), customer_external_id=row["external_id"], customer_name=row["customer_name"],
             url=f"/v1/activities/{row['activity_id']}", customer_url=f"/v1/customers/{row['customer_id']}",
+            action_url=None if row["action_id"] is None else f"/v1/actions/{row['action_id']}",
         )  # fmt: skip
 
 
 class CollectorRow(Output):
-    """What somebody did in the period, and has on the desk now. `kinds` counts activities by their kind."""
+    """What somebody did in the period, and has on the desk now. `kinds` counts activities by their kind; `reached` calls whose outcome says that somebody was."""
 
     person_id: UUID
     name: str
@@ -104,6 +109,7 @@ class ApprovalRow(Output):
     days_waiting: int
     url: str
     customer_url: str
+    items_url: Annotated[str, Field(description="The items that it would tell or ask about.")]
 
     @classmethod
     def of(cls, row: asyncpg.Record) -> ApprovalRow:
@@ -115,4 +121,5 @@ class ApprovalRow(Output):
             **{name: row[name] for name in plain}, customer_external_id=row["external_id"], planned_on=row["local_date"],
             days_waiting=max(0, row["days_waiting"]), **told_totals(row),
             url=f"/v1/actions/{row['action_id']}", customer_url=f"/v1/customers/{row['customer_id']}",
+            items_url=f"/v1/actions/{row['action_id']}/items",
         )  # fmt: skip

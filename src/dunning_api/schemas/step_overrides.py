@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -10,6 +11,8 @@ from pydantic import ConfigDict, Field
 
 from dunning.collection.override_store import StoredOverride
 from dunning.collection.steps_by_hand import StepSet
+from dunning.kit.ids import OverrideId
+from dunning.scenarios.overrides import NoPlace
 from dunning_api.schemas.base import Input, LongText, Output
 from dunning_api.schemas.scenarios import Code
 
@@ -59,7 +62,11 @@ class StepOverrideEnd(Input):
 
 
 class StepOverrideOut(Output):
-    """A customer's change to a step. It is in force until it is removed; newer versions of the scenario keep it where the step is still there."""
+    """A customer's change to a step. It is in force until it is removed; newer versions of the scenario keep it where the step is still there.
+
+    `standing` says whether it changes anything: `in_force`; `removed`; or the scenario's present version has no place for it, because its step is gone
+    (`step_gone`), the scenario has a step of this code itself (`step_in_scenario`), or the two do not fit together (`does_not_fit`).
+    """
 
     override_id: UUID
     ledger_id: UUID
@@ -73,11 +80,14 @@ class StepOverrideOut(Output):
     created_at: dt.datetime
     removed_at: dt.datetime | None
     removed_by: str | None
+    standing: Literal["in_force", "removed", "step_gone", "step_in_scenario", "does_not_fit"]
 
     @classmethod
-    def of(cls, stored: StoredOverride) -> StepOverrideOut:
-        """Show an override."""
-        return cls(**{name: getattr(stored, name) for name in cls.model_fields})
+    def of(cls, stored: StoredOverride, without_place: Mapping[OverrideId, NoPlace]) -> StepOverrideOut:
+        """Show an override; `without_place` tells which have no place in the scenario, and why."""
+        lost = without_place.get(stored.override_id)
+        standing = "removed" if stored.removed_at is not None else "in_force" if lost is None else lost.value
+        return cls(**{name: getattr(stored, name) for name in cls.model_fields if name != "standing"}, standing=standing)
 
 
 class StepSetIn(Input):
@@ -90,13 +100,15 @@ class StepSetIn(Input):
 
 
 class StepSetOut(Output):
-    """One item whose step was set."""
+    """One item whose step was set. `before` and `step_code` are both the step that comes next, `reached_before` and `reached` both the highest one behind it."""
 
     item_id: UUID
-    before: Annotated[str | None, Field(description="The highest step that it had completed or skipped; null: none.")]
-    step_code: str
+    before: Annotated[str | None, Field(description="The step that came next before; null: none was left.")]
+    step_code: Annotated[str, Field(description="The step that comes next now.")]
+    reached_before: Annotated[str | None, Field(description="The highest step that it had completed or skipped before; null: none.")]
+    reached: Annotated[str | None, Field(description="The highest step that it has completed or skipped now; null: none.")]
 
     @classmethod
     def of(cls, done: StepSet) -> StepSetOut:
         """Show what was set."""
-        return cls(item_id=done.item_id, before=done.before, step_code=done.step_code)
+        return cls.model_validate(done)
