@@ -108,13 +108,18 @@ async def test_many_are_put_off_given_to_a_person_run_now_and_passed_over(stage:
 
 
 async def test_a_step_is_sent_again_to_many_with_a_result_a_row(stage: Stage) -> None:
-    """S0-19: what is settled is refused with its reason."""
+    """S0-19: what is settled is refused with its reason, in a dry run as in the act."""
     ids = [a["action_id"] for a in await waiting(stage, 3)]
     await bulk(stage, "approve", action_ids=ids)
     await stage.settle()
     await stage.pay("100.00", customer="C0")
+    claims = await stage.tenant.rows("select claim_id, claim_no from claim where tenant_id = $1 order by claim_id", stage.tenant_id)
+    tried = await bulk(stage, "resend", action_ids=ids[:2], dry_run=True)
+    assert [(r["outcome"], r["code"]) for r in tried["data"]] == [("refused", "nothing_to_resend"), ("ready", None)]
+    assert await stage.tenant.rows("select claim_id, claim_no from claim where tenant_id = $1 order by claim_id", stage.tenant_id) == claims
     done, few = await counted(stage, "resend", action_ids=ids[:2])
     assert [(r["outcome"], r["code"]) for r in done["data"]] == [("refused", "nothing_to_resend"), ("done", None)]
+    assert tried["data"][0] == done["data"][0]
     await stage.settle()
     done, many = await counted(stage, "resend", filter={"ledger_id": str(stage.ledger_id), "step_code": "01"})
     assert done["counts"] == {"refused": 1, "done": 2}

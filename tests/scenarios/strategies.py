@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 
@@ -37,7 +37,18 @@ from tests.scenarios.worlds import DAY_ZERO, NOTICE
 FULL = os.environ.get("DUNNING_HYPOTHESIS") == "full"
 FACT_KINDS = (TriggerKind.PAYMENT_RETURNED, TriggerKind.PROMISE_BROKEN, TriggerKind.DISPUTE_RESOLVED)
 
+HOLD, DISPUTE, PROMISE, PAYMENT_PLAN, STATUS, SPECIFIC, OWN_STEPS = "hold", "dispute", "promise", "payment plan", "status", "specific action", "own steps"
+KEPT_BACK_BY = (HOLD, DISPUTE, PROMISE, PAYMENT_PLAN, STATUS, SPECIFIC)
+
 Scenarios = dict[tuple[Id, int], Compiled]
+
+
+class Cause(NamedTuple):
+    """Hold one thing that keeps an item back, up to a last day; None: without an end."""
+
+    item_id: Id
+    kind: str
+    until: int | None
 
 
 @dataclass(frozen=True)
@@ -49,6 +60,16 @@ class World:
     today: int
     nights: tuple[int, ...]
     sources: dict[tuple[Id, int], Scenario]
+    causes: tuple[Cause, ...] = ()
+    own_steps: bool = False
+
+    def kept(self, day: int) -> dict[Id, set[str]]:
+        """Return what keeps each item back on a day."""
+        found: dict[Id, set[str]] = {}
+        for item_id, kind, until in self.causes:
+            if until is None or until >= day:
+                found.setdefault(item_id, set()).add(kind)
+        return found
 
 
 def examples(default: int) -> int:
@@ -60,29 +81,37 @@ seeds = st.integers(0, 2**48)
 sizes = st.integers(2, 7)
 
 
-def world(seed: int, size: int, *, plain: bool = False) -> World:
+def world(seed: int, size: int, *, plain: bool = False, leading: bool = False) -> World:
     """Make a world of so many items: the past is walked by the rule itself, some nights are missed, then things happen.
 
-    A plain world has due-date steps that repeat, the default distance, and nothing that couples one item to another.
+    A plain world has due-date steps that repeat, the default distance, and nothing that couples one item to another. In a leading one the oldest item
+    leads, often waits itself, and the others begin to follow it one by one: as they become overdue, or are free again.
     """
     random = Random(seed)
     sources = _sources(random, plain=plain)
+    if leading:
+        sources = {key: _led_by_the_oldest(random, source) for key, source in sources.items()}
     scenarios = {key: compile_scenario(source) for key, source in sources.items()}
-    if not plain and random.random() < 0.3:
+    own_steps = not plain and random.random() < 0.3
+    if own_steps:
         overrides = _overrides(random, sources["S", 1], sources["S", 2])
         scenarios |= {key: compile_scenario(varied(source, overrides)) for key, source in sources.items() if key[0] == "S"}
     calendar = Calendar(frozenset({5, 6}), frozenset({DAY_ZERO + random.randint(-9, 9)})) if random.random() < 0.5 else Calendar()
     items = tuple(_item(random, number, plain=plain) for number in range(size))
+    if leading:
+        items = tuple(_following(random, number, item) for number, item in enumerate(items))
     defaults = Defaults() if plain or random.random() < 0.7 else Defaults(random.randint(0, 3), random.choice([None, 0, 4]), {"EUR": 2000}, {})
     if not plain and random.random() < 0.15:
         defaults = defaults._replace(contact_budget=random.randint(1, 3), contact_budget_days=random.choice([3, 7, 14]))
     tags = frozenset() if plain else frozenset(tag for tag in ("vip", "frozen") if random.random() < 0.3)
     position = Position(items=items, calendar=calendar, defaults=defaults, tags=tags)
     position = walked(position, scenarios, sorted(random.sample(range(DAY_ZERO - 24, DAY_ZERO - 1), random.randint(0, 7))))
+    causes: tuple[Cause, ...] = ()
     if not plain:
-        position = _things_happen(random, position)
+        causes = tuple(_agreed(random, [item.id for item in items]))
+        position = _things_happen(random, position._replace(items=tuple(_kept_back(item, causes) for item in items)))
     nights = tuple(DAY_ZERO + day for day in sorted(random.sample(range(1, 60), random.randint(6, 16))))
-    return World(position, scenarios, DAY_ZERO, nights, sources)
+    return World(position, scenarios, DAY_ZERO, nights, sources, causes, own_steps)
 
 
 def walked(position: Position, scenarios: Scenarios, nights: list[int]) -> Position:
@@ -223,20 +252,67 @@ def _item(random: Random, number: int, *, plain: bool) -> Item:
     )
 
 
+def _led_by_the_oldest(random: Random, source: Scenario) -> Scenario:
+    """Return the scenario with a lead item, and often with a minimum in one currency, below which a lead waits and does not keep the others waiting."""
+    minimum = (Amount(random.choice([6000, 12000]), "EUR"),) if random.random() < 0.8 else ()
+    if random.random() < 0.5:
+        return replace(source, ladder=Ladder.LEAD_ITEM, min_item=minimum)
+    return replace(source, ladder=Ladder.LEAD_ITEM, min_customer=minimum)
+
+
+def _following(random: Random, number: int, item: Item) -> Item:
+    """Return an item of a leading world: the first one is overdue and owed in the currency of the minimum, the others become due before and after today."""
+    if not number:
+        return item._replace(due_on=DAY_ZERO - random.randint(5, 26), currency="EUR", scenario_id="S")
+    return item._replace(due_on=DAY_ZERO + random.randint(-8, 20), currency=random.choice(["EUR", "USD", "USD"]))
+
+
+def _agreed(random: Random, item_ids: list[Id]) -> list[Cause]:
+    """Return what keeps items back: in half of the worlds now and then one thing, in the others several kinds at once, on items that overlap."""
+    if random.random() < 0.5:
+        return [cause for item_id in item_ids if random.random() < 0.2 for cause in _causes(random, random.choice([HOLD, HOLD, *KEPT_BACK_BY]), [item_id])]
+    kinds = random.sample(KEPT_BACK_BY, random.choice([2, 2, 3, 3, 4]))
+    most = max(1, len(item_ids) // 2)
+    return [cause for kind in kinds for cause in _causes(random, kind, random.sample(item_ids, random.randint(1, most)))]
+
+
+def _causes(random: Random, kind: str, item_ids: list[Id]) -> list[Cause]:
+    """Return the causes of one agreement about some items: a payment plan keeps them with each of its instalments."""
+    ends: list[int | None] = [None]
+    if kind == HOLD:
+        ends = [random.choice([None, DAY_ZERO - 1, DAY_ZERO, DAY_ZERO + 2, DAY_ZERO + 9])]
+    elif kind == PROMISE:
+        ends = [DAY_ZERO + random.randint(-2, 6)]
+    elif kind == PAYMENT_PLAN:
+        first, every = DAY_ZERO + random.randint(-8, 3), random.choice([3, 7, 14])
+        ends = [first + every * number for number in range(random.randint(2, 4))]
+    return [Cause(item_id, kind, until) for item_id in item_ids for until in ends]
+
+
+def _kept_back(item: Item, causes: tuple[Cause, ...]) -> Item:
+    """Return the item as planning is told of it: of several holds or promises the longest counts."""
+    own = [cause for cause in causes if cause.item_id == item.id]
+    holds = [cause.until for cause in own if cause.kind == HOLD]
+    promised = [cause.until for cause in own if cause.kind in {PROMISE, PAYMENT_PLAN} and cause.until is not None]
+    return item._replace(
+        held=bool(holds),
+        held_until=None if None in holds else max((day for day in holds if day is not None), default=None),
+        promise_until=max(promised, default=None),
+        excluded=any(cause.kind in {DISPUTE, STATUS} for cause in own),
+        specific_action=any(cause.kind == SPECIFIC for cause in own),
+    )
+
+
 def _things_happen(random: Random, position: Position) -> Position:
-    """Let holds, promises, returns, waiting actions, credits and a new version come to the customer."""
+    """Let returns, waiting actions, direct debits, credits and a new version come to the customer."""
     items, facts = [], []
     for item in position.items:
         chance = random.random()
-        if chance < 0.12:
-            item = item._replace(held=True, held_until=random.choice([None, DAY_ZERO - 1, DAY_ZERO, DAY_ZERO + 2, DAY_ZERO + 9]))
-        elif chance < 0.17:
-            item = item._replace(promise_until=DAY_ZERO + random.randint(-2, 6))
-        elif chance < 0.22:
+        if chance < 0.05:
             item = item._replace(pending_action=True)
-        elif chance < 0.26:
-            item = item._replace(**{random.choice(["excluded", "automatic_collection", "specific_action"]): True})
-        elif chance < 0.36:
+        elif chance < 0.07:
+            item = item._replace(automatic_collection=True)
+        elif chance < 0.17:
             item = item._replace(episode=2)
             facts.append(Fact(item.id, "payment_returned", DAY_ZERO - random.randint(0, 4)))
         if random.random() < 0.15:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import Phase, given, settings
 
 from dunning.scenarios.agenda import agenda
 from dunning.scenarios.definition import parse
+from dunning.scenarios.desk import Desk
 from dunning.scenarios.recording import record
-from dunning.scenarios.rules import SkipReason, compile_scenario, plan
+from dunning.scenarios.rules import Action, Plan, SkipReason, compile_scenario, plan
 from dunning.scenarios.shipped import shipped_scenarios
 from dunning.scenarios.steps import Mode
-from tests.scenarios.strategies import examples, seeds, sizes, world
+from tests.scenarios.strategies import World, examples, seeds, sizes, world
 from tests.scenarios.worlds import DAY_ZERO, compiled, item, phases, position, step
 
 S0 = {("S0", 1): compiled(phases())}
@@ -62,15 +67,52 @@ def test_repeats_are_on_the_agenda() -> None:
     assert [day for day, _, _ in told(agenda(position(item("A due 0")), scenarios, DAY_ZERO, DAY_ZERO + 90))] == [1, 8, 15, 22]
 
 
-@settings(max_examples=examples(40), deadline=None, database=None, derandomize=True)
-@given(seeds, sizes)
-def test_the_agenda_is_what_a_run_every_night_does(seed: int, size: int) -> None:
-    """S2-09: jumping from one named day to the next misses nothing that walking every night finds."""
-    customer = world(seed, size)
-    position_, walked = customer.position, []
-    for day in range(customer.today, customer.today + 40):
+def walked_every_night(customer: World, days: int) -> list[tuple[int, Action]]:
+    """Return what a run on each of so many days does, and the day of it."""
+    position_, found = customer.position, []
+    for day in range(customer.today, customer.today + days):
         decided = plan(position_, customer.scenarios, day)
-        walked += [(day, action) for action in decided.actions]
+        found += [(day, action) for action in decided.actions]
         position_ = record(position_, decided, customer.scenarios, day)
-    entries = agenda(customer.position, customer.scenarios, customer.today, customer.today + 39)
-    assert [(entry.on, entry.action) for entry in entries] == walked
+    return found
+
+
+def hold(*, leading: bool, most: int, phases: Sequence[Phase] = tuple(Phase)) -> None:
+    """Compare the agenda of random customers with a run every night."""
+
+    @settings(max_examples=most, deadline=None, database=None, derandomize=True, phases=phases)
+    @given(seeds, sizes)
+    def holds(seed: int, size: int) -> None:
+        customer = world(seed, size, leading=leading)
+        entries = agenda(customer.position, customer.scenarios, customer.today, customer.today + 39)
+        assert [(entry.on, entry.action) for entry in entries] == walked_every_night(customer, 40)
+
+    holds()
+
+
+LAWS = [(False, 40), (True, 200)]
+
+
+@pytest.mark.parametrize(("leading", "most"), LAWS, ids=["any customers", "customers whose oldest item leads"])
+def test_the_agenda_is_what_a_run_every_night_does(leading: bool, most: int) -> None:
+    """S2-09: jumping from one named day to the next misses nothing that walking every night finds."""
+    hold(leading=leading, most=examples(most))
+
+
+def test_control_a_customer_who_sleeps_past_the_day_an_item_begins_to_follow_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the look at when an item may follow its lead, as many customers as the short form takes find what is missed."""
+    monkeypatch.setattr(Desk, "_look_when_it_may_follow", lambda *_: None)
+    with pytest.raises(AssertionError):
+        hold(leading=True, most=dict(LAWS)[True], phases=(Phase.generate,))
+
+
+def test_control_an_agenda_that_jumps_a_day_too_far_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On any customers."""
+
+    def late(*args: Any) -> Plan:
+        decided = plan(*args)
+        return decided if decided.actions or decided.review_on is None else decided._replace(review_on=decided.review_on + 1)
+
+    monkeypatch.setattr("dunning.scenarios.agenda.plan", late)
+    with pytest.raises(AssertionError):
+        hold(leading=False, most=dict(LAWS)[False], phases=(Phase.generate,))

@@ -6,6 +6,7 @@ A law is a function of a rule and a world. The real rule must obey it; the contr
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import combinations
 from random import Random
 from typing import Any
 
@@ -15,7 +16,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from dunning.scenarios.recording import record
 from dunning.scenarios.rules import COMPLETED, CREDIT, Compiled, Plan, Position, compile_scenario, plan
 from dunning.scenarios.steps import Netting
-from tests.scenarios.strategies import World, examples, published, seeds, sizes, without_repeats, world
+from tests.scenarios.strategies import KEPT_BACK_BY, OWN_STEPS, World, examples, published, seeds, sizes, without_repeats, world
 
 Rule = Callable[..., Plan]
 SHARE = 0.30
@@ -122,16 +123,9 @@ def no_way_back(rule: Rule, world: World) -> None:
 
 
 def apart(rule: Rule, world: World) -> None:
-    """What a specific action has, a status or dispute excludes, a hold or promise keeps, is a row of no action, not even for information."""
+    """What a specific action has, a status or dispute excludes, a hold, promise or payment plan keeps, is a row of no action, not even for information."""
     for night in (world.today, *world.nights[:3]):
-        kept = {
-            item.id
-            for item in world.position.items
-            if item.specific_action
-            or item.excluded
-            or (item.held and (item.held_until is None or item.held_until >= night))
-            or (item.promise_until is not None and item.promise_until >= night)
-        }
+        kept = world.kept(night).keys() | {item.id for item in world.position.items if item.automatic_collection}
         for action in rule(world.position, world.scenarios, night).actions:
             assert not kept & {*(row.item_id for row in action.rows), *action.info, *action.not_due}
 
@@ -292,6 +286,45 @@ def test_the_law_catches_a_rule_that_breaks_it(law: Any, broken: Any, plain: boo
     """The control of each law: a rule that is wrong in one way only."""
     with pytest.raises(AssertionError):
         hold(law, broken, plain=plain, most=400, phases=(Phase.generate,))
+
+
+@pytest.mark.parametrize(
+    "blinded", [{"held": False}, {"promise_until": None}, {"excluded": False}, {"specific_action": False}], ids=lambda one: next(iter(one))
+)
+def test_control_a_rule_blind_for_one_of_what_keeps_items_back_is_caught(blinded: dict[str, Any]) -> None:
+    """However many other things keep the same customer's items back."""
+
+    def blind(position: Position, scenarios: Any, today: int) -> Plan:
+        return plan(position._replace(items=tuple(item._replace(**blinded) for item in position.items)), scenarios, today)
+
+    with pytest.raises(AssertionError):
+        hold(apart, blind, plain=False, most=400, phases=(Phase.generate,))
+
+
+def test_in_many_worlds_several_things_keep_items_back_at_once() -> None:
+    """Holds, disputes, promises, payment plans, statuses, specific actions and steps of one's own meet, also on one item; so no law holds for want of them."""
+    seen = 1000
+    two = three = on_one_item = acted = 0
+    pairs: set[frozenset[str]] = set()
+    random = Random(4711)
+    for _ in range(seen):
+        customer = world(random.randrange(2**48), random.randint(2, 7))
+        kept = customer.kept(customer.today)
+        kinds = set().union(*kept.values(), {OWN_STEPS} if customer.own_steps else ())
+        acts = bool(plan(customer.position, customer.scenarios, customer.today).actions)
+        two += len(kinds) >= 2
+        three += len(kinds) >= 3
+        on_one_item += any(len(of_item) >= 2 for of_item in kept.values())
+        acted += acts and len(kinds) >= 2
+        pairs |= {frozenset(pair) for of_item in kept.values() for pair in combinations(of_item, 2)}
+        pairs |= {frozenset({OWN_STEPS, kind}) for kind in kinds - {OWN_STEPS}} if customer.own_steps else set()
+    shares = {"two kinds": two / seen, "three kinds": three / seen, "two on one item": on_one_item / seen, "two kinds and an action": acted / seen}
+    print(shares)
+    assert shares["two kinds"] >= 0.5
+    assert shares["three kinds"] >= 0.25
+    assert shares["two on one item"] >= 0.2
+    assert shares["two kinds and an action"] >= 0.1
+    assert pairs == {frozenset(pair) for pair in combinations((*KEPT_BACK_BY, OWN_STEPS), 2)}
 
 
 def test_walking_the_past_leaves_histories_and_repeats() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 from uuid import UUID
@@ -13,7 +13,7 @@ import asyncpg
 from dunning.collection import action_queries, action_store, actions, bulk_store, carrying, resending, scenes, specific_store
 from dunning.collection.action_queries import ActionFilter
 from dunning.collection.despatch import Outbound, Scene
-from dunning.collection.resending import Repeat
+from dunning.collection.resending import Refused, Repeat
 from dunning.collection.rules import ActionEvent
 from dunning.collection.specific import FARTHEST_DAYS, SendingOff
 from dunning.events import due_work
@@ -97,7 +97,9 @@ async def act_on_many(session: Session, clock: Clock, *, tenant_id: TenantId, ac
         scene = await scenes.scene_of(session, clock, tenant_id=tenant_id, ledger_id=ledger_id, outbound=outbound, actor=actor)
         _check(scene, bulk)
         chosen = [a for a in found if a["ledger_id"] == ledger_id and a["action_id"] not in refused]
-        if chosen and not bulk.dry_run:
+        if chosen and bulk.dry_run and bulk.act == "resend":
+            refused |= _untold(await resending.refusals(session, clock, scene, chosen, bulk.repeat))
+        elif chosen and not bulk.dry_run:
             refused |= await _do(session, clock, scene, bulk, chosen)
     by_id = {ActionId(action["action_id"]): action for action in found}
     return Results([_result(action_id, by_id.get(action_id), refused.get(action_id), bulk) for action_id in ids], more)
@@ -135,8 +137,7 @@ async def _refusals(session: Session, tenant_id: TenantId, bulk: Bulk, found: Se
 async def _do(session: Session, clock: Clock, scene: Scene, bulk: Bulk, chosen: Sequence[asyncpg.Record]) -> dict[ActionId, tuple[str, str]]:
     tenant_id, ids = scene.tenant_id, [ActionId(action["action_id"]) for action in chosen]
     if bulk.act == "resend":
-        answers = await resending.resend_many(session, clock, scene, chosen, bulk.repeat)
-        return {action_id: (resending.NothingToResend.code, why.detail) for action_id, why in answers.items() if why is not None}
+        return _untold(await resending.resend_many(session, clock, scene, chosen, bulk.repeat))
     if bulk.act in {"reject", "cancel"}:
         await carrying.cancel(session, clock, scene, chosen, bulk.reason or "in_bulk", state=_STATES[bulk.act])
         return {}
@@ -157,6 +158,10 @@ async def _do(session: Session, clock: Clock, scene: Scene, bulk: Bulk, chosen: 
         data = {"person_id": bulk.person_id}
     await _tell(session, clock, scene, bulk, chosen, data)
     return {}
+
+
+def _untold(answers: Mapping[ActionId, Refused | None]) -> dict[ActionId, tuple[str, str]]:
+    return {action_id: (resending.NothingToResend.code, why.detail) for action_id, why in answers.items() if why is not None}
 
 
 async def _tell(session: Session, clock: Clock, scene: Scene, bulk: Bulk, chosen: Sequence[asyncpg.Record], data: dict[str, object]) -> None:

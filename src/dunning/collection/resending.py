@@ -25,7 +25,7 @@ from dunning.collection import (
 )
 from dunning.collection.catalogue import Catalogue
 from dunning.collection.composition import Choice, Composition
-from dunning.collection.despatch import Again, Going, Outbound, Own, Scene
+from dunning.collection.despatch import Again, Despatch, Going, Outbound, Own, Scene
 from dunning.collection.facts import CustomerFacts
 from dunning.collection.operations import Effects
 from dunning.collection.rules import one_a_customer
@@ -121,6 +121,19 @@ async def resend_many(session: Session, clock: Clock, scene: Scene, actions: Seq
 
     The number of statements does not grow with the customers. The caller holds their locks.
     """
+    goings, answers = await _looked_at(session, scene, actions, repeat)
+    await _send(session, clock, scene, goings, answers)
+    return answers
+
+
+async def refusals(session: Session, clock: Clock, scene: Scene, actions: Sequence[asyncpg.Record], repeat: Repeat) -> dict[ActionId, Refused | None]:
+    """Return of each of some actions of one ledger why it would not be told again now, or None; the look of `resend_many`, and nothing is written."""
+    goings, answers = await _looked_at(session, scene, actions, repeat)
+    # A first number of the caller's own: none is taken from the ledger.
+    return answers | _unready(goings, await despatch.prepare(session, clock, scene, goings, numbers_from=1))
+
+
+async def _looked_at(session: Session, scene: Scene, actions: Sequence[asyncpg.Record], repeat: Repeat) -> tuple[list[Going], dict[ActionId, Refused | None]]:
     if not scene.tenant.may_send:
         msg = "Sending is off or stopped. Switch it on with PUT /v1/tenant/sending, then send again."
         raise SendingOff(msg)
@@ -147,8 +160,7 @@ async def resend_many(session: Session, clock: Clock, scene: Scene, actions: Seq
             goings.append(made)
         answers[action_id] = None if isinstance(made, Going) else made
     answers |= (unshown := await _unshown(session, tenant_id, goings, repeat))
-    await _send(session, clock, scene, [going for going in goings if going.action_id not in unshown], answers)
-    return answers
+    return [going for going in goings if going.action_id not in unshown], answers
 
 
 async def _unshown(session: ReadSession, tenant_id: TenantId, goings: Sequence[Going], repeat: Repeat) -> dict[ActionId, Refused]:
@@ -232,10 +244,7 @@ def _is_same(now: CustomerFacts, composed: Composition, data: Mapping[str, Any])
 
 async def _send(session: Session, clock: Clock, scene: Scene, goings: Sequence[Going], answers: dict[ActionId, Refused | None]) -> None:
     made = await despatch.prepare(session, clock, scene, goings)
-    for going in goings:
-        standing = made.standings[going.action_id]
-        if standing.state != "executed":
-            answers[going.action_id] = Refused(standing.reason or standing.state)
+    answers |= _unready(goings, made)
     gone = {action_id for action_id, refused in answers.items() if refused is not None}
     made.claims = [claim for claim in made.claims if claim.action_id not in gone]
     await execute.write_despatch(session, clock, scene, made, effects := Effects())
@@ -245,6 +254,11 @@ async def _send(session: Session, clock: Clock, scene: Scene, goings: Sequence[G
         if going.action_id not in gone
     ]
     await events.record_many(session, clock, tenant_id=scene.tenant_id, actor=scene.actor, events=[*resent, *effects.events])
+
+
+def _unready(goings: Sequence[Going], made: Despatch) -> dict[ActionId, Refused]:
+    standings = {going.action_id: made.standings[going.action_id] for going in goings}
+    return {action_id: Refused(one.reason or one.state) for action_id, one in standings.items() if one.state != "executed"}
 
 
 async def told_again(session: Session, clock: Clock, messages: Sequence[OutgoingMessage], *, told: bool) -> None:
