@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import importlib.util
+import json
 import pkgutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,7 +14,7 @@ from typing import Any
 
 from fastapi import Depends, FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, Response
 from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 from starlette.routing import compile_path
@@ -63,7 +65,7 @@ def create_app(database: Database | None, settings: Settings, keyring: Keyring, 
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        openapi_url="/openapi.json",
+        openapi_url=None,
         generate_unique_id_function=lambda route: route.name,
         telemetry=None,
     )
@@ -94,6 +96,7 @@ def create_app(database: Database | None, settings: Settings, keyring: Keyring, 
     app.include_router(opt_out_router)
     _serve_docs(app)
     _document_problems(app)
+    _serve_contract(app)
     return app
 
 
@@ -136,3 +139,16 @@ def _document_problems(app: FastAPI) -> None:
         return schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # the documented way to extend the schema
+
+
+def _serve_contract(app: FastAPI) -> None:
+    """Serve the OpenAPI document, made at its first request and beside the loop: it takes seconds, for which all other requests would wait."""
+    under_way = asyncio.Lock()
+    made: list[bytes] = []
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def contract() -> Response:
+        async with under_way:
+            if not made:
+                made.append(await asyncio.to_thread(lambda: json.dumps(app.openapi(), ensure_ascii=False).encode()))
+        return Response(made[0], media_type="application/json")

@@ -1,11 +1,16 @@
 """The contract as a file: every operation is documented, every example body is what its own schema takes, and the committed file is up to date."""
 
+import asyncio
 import json
+import threading
 
 import pytest
 
+from dunning.kit.bell import NullBell
 from dunning_api import openapi_file
+from dunning_api.app import create_app
 from tests.api.contract import example_of, operations
+from tests.conftest import KEYRING, client_of
 
 METHODS_WITH_BODY = {"post", "put", "patch"}
 
@@ -104,3 +109,28 @@ def test_control_a_file_of_yesterday_is_found(tmp_path, capsys):
     assert openapi_file.main(["--check", str(path)]) == 1
     assert "Who was I" in capsys.readouterr().err
     assert openapi_file.main(["--check", str(tmp_path / "missing.json")]) == 1
+
+
+async def test_others_are_answered_while_the_document_is_made_and_it_is_made_once(app, monkeypatch):
+    """Making it takes seconds at the first request, for which nobody else has to wait."""
+    begun, go_on, times = threading.Event(), threading.Event(), []
+
+    def slow():
+        times.append(1)
+        begun.set()
+        assert go_on.wait(30)
+        return {"openapi": "3.1.0"}
+
+    fresh = create_app(app.state.database, app.state.settings, KEYRING, NullBell())
+    monkeypatch.setattr(fresh, "openapi", slow)
+    async with client_of(fresh, None) as client:
+        asked = [asyncio.create_task(client.get("/openapi.json")) for _ in range(2)]
+        while not begun.is_set():
+            await asyncio.sleep(0.01)
+        try:
+            assert (await client.get("/livez")).status_code == 200
+            assert not any(one.done() for one in asked)
+        finally:
+            go_on.set()
+        assert [(await one).json() for one in asked] == [{"openapi": "3.1.0"}] * 2
+    assert times == [1]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from dunning.collection import assignments
 from dunning.kit.database import statement_log
 from dunning.kit.ids import new_id
 from dunning_api.acting import HEADER
@@ -352,3 +353,55 @@ async def test_a_list_asks_as_many_statements_for_many_rows_as_for_one(desk: Sta
         assert found["data"] or path.endswith("unassigned")
         counts.append(len(log))
     assert counts[0] == counts[1] <= 7
+
+
+async def test_a_collector_passes_an_own_customer_to_a_colleague_and_nobody_elses(desk: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its open work goes along. What a teammate has is seen, and is the teammate's or a manager's to move; what is out of sight is unknown."""
+    team = (await ask(desk, "POST", "/teams", {"code": "north", "name": "North"}, status=201))["team_id"]
+    anna, bruno, carla = [await person(desk, name, team_id=team) for name in ("anna", "bruno", "carla")]
+    dora = await person(desk, "dora")
+    customer = await desk.customer("C1")
+    await desk.invoice(days_overdue=3)
+    await desk.remind()
+    path = f"/customers/{customer}/collectors"
+    await ask(desk, "PUT", path, {"lead_id": anna})
+    (call,) = await desk.actions()
+    await ask(desk, "PUT", path, {"lead_id": bruno}, status=403, who=carla)
+    await ask(desk, "PUT", path, {"lead_id": dora}, status=404, who=dora)
+    await ask(desk, "PUT", path, {"lead_id": None}, status=403, who=anna)
+    passed = await ask(desk, "PUT", path, {"lead_id": dora, "reason": "Speaks Italian"}, who=anna)
+    assert [(one["person_name"], one["lead"]) for one in passed["assignments"]] == [("Dora", True)]
+    assert (await desk.action(call["action_id"]))["person_id"] == dora
+    await ask(desk, "GET", path, status=404, who=anna)
+
+    # Whoever stands in for somebody who is away does that too.
+    today = await desk.today()
+    await ask(desk, "POST", f"/people/{dora}/absences", {"from_on": str(today), "until_on": str(today), "substitute_id": bruno}, status=201)
+    await ask(desk, "PUT", path, {"lead_id": anna}, who=bruno)
+
+    # The check, blind: a teammate takes what is Anna's.
+    async def everybody(*_: Any, **__: Any) -> bool:
+        return True
+
+    monkeypatch.setattr(assignments, "collects_from", everybody)
+    await ask(desk, "PUT", path, {"lead_id": carla}, who=carla)
+
+
+async def test_nobody_is_given_customers_whose_role_does_not_work_with_them(desk: Stage) -> None:
+    """A viewer could do nothing about what stands on the agenda."""
+    anna, viewer, counsel = await person(desk, "anna"), await person(desk, "viewer", "viewer"), await person(desk, "counsel", "counsel")
+    customer = await desk.customer("C1")
+    await ask(desk, "PUT", f"/customers/{customer}/collectors", {"lead_id": anna})
+    ways = (
+        ("PUT", f"/customers/{customer}/collectors", {"lead_id": viewer}),
+        ("PUT", f"/customers/{customer}/collectors", {"lead_id": anna, "other_ids": [counsel]}),
+        ("PUT", f"/customers/{customer}/account-manager", {"person_id": viewer}),
+        ("POST", "/customers/bulk", {"act": "assign", "customer_ids": [str(customer)], "person_id": viewer, "dry_run": True}),
+        ("POST", f"/people/{anna}/hand-over", {"to": [counsel]}),
+        ("POST", f"/ledgers/{desk.ledger_id}/assignment-rules", {"rank": 1, "name": "All", "role": "collector", "person_ids": [viewer], "conditions": {}}),
+    )
+    for method, path, body in ways:
+        refused = await ask(desk, method, path, body, status=409)
+        assert refused["code"] == "role_does_not_fit", path
+        assert "manager" in refused["detail"]
+    assert await leads(desk) == {"C1": "Anna"}

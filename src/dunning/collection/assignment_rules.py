@@ -13,6 +13,8 @@ from enum import StrEnum
 from uuid import UUID
 
 COLLECTOR, ACCOUNT_MANAGER = "collector", "account_manager"
+NEEDS = {COLLECTOR: "collection:write", ACCOUNT_MANAGER: "notes:write"}
+"""What the role of whoever looks after a customer must allow."""
 
 
 @dataclass(frozen=True, slots=True)

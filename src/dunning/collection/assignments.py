@@ -12,8 +12,8 @@ from uuid import UUID
 
 import asyncpg
 
-from dunning.collection import assignment_rule_store, assignment_store
-from dunning.collection.assignment_rules import ACCOUNT_MANAGER, COLLECTOR, change_to, next_of
+from dunning.collection import absences, assignment_rule_store, assignment_store
+from dunning.collection.assignment_rules import ACCOUNT_MANAGER, COLLECTOR, NEEDS, change_to, next_of
 from dunning.collection.assignment_store import Assignment, ByHand
 from dunning.events import service as events
 from dunning.events.service import NewEvent
@@ -25,6 +25,7 @@ from dunning.ledger import customers
 from dunning.ledger.customer_state import lock_customers
 from dunning.tenancy import people
 from dunning.tenancy.people_store import Person
+from dunning.tenancy.rules import RIGHTS
 
 
 class StillResponsible(Conflict):
@@ -67,6 +68,13 @@ async def assignments_of(session: ReadSession, *, tenant_id: TenantId, customer_
     return await assignment_store.assignments_of(session, tenant_id, customer_id, history=history)
 
 
+async def collects_from(session: ReadSession, clock: Clock, *, tenant_id: TenantId, customer_id: CustomerId, person_id: PersonId) -> bool:
+    """Tell whether somebody collects from a customer today, for themselves or for a colleague who is away; raise `NotFound`."""
+    present = await assignments_of(session, tenant_id=tenant_id, customer_id=customer_id, history=False)
+    mine = {person_id, *await absences.stands_in_for_now(session, clock, tenant_id=tenant_id, person_id=person_id)}
+    return any(one.role == COLLECTOR and one.person_id in mine for one in present)
+
+
 async def set_collectors(
     session: Session,
     clock: Clock,
@@ -80,7 +88,8 @@ async def set_collectors(
 ) -> list[Assignment]:
     """State the collectors of a customer: one who leads, and others. Open actions and disputes of whoever looks after it no more go to the lead.
 
-    Raises `NotFound`, `Conflict` for somebody who left, `Malformed` for others without a lead. The same again changes nothing.
+    Raises `NotFound`, `Conflict` for somebody who left or whose role collects from nobody, `Malformed` for others without a lead. The same again
+    changes nothing.
     """
     if lead_id is None and other_ids:
         msg = "lead_id: further collectors need one who leads."
@@ -137,7 +146,7 @@ async def _set_many(
     standings = await assignment_store.standings_of(session, tenant_id, customer_ids, role)
     wanted = [(one, change_to(one.present, lead_id, other_ids)) for one in standings]
     new = {person_id for _, change in wanted for person_id, _ in change.added}
-    await people.active_ones(session, tenant_id=tenant_id, person_ids=new)
+    people.may_work((await people.active_ones(session, tenant_id=tenant_id, person_ids=new)).values(), NEEDS[role])
     changing = [(one, change) for one, change in wanted if not change.is_none]
     if not changing:
         return []
@@ -191,14 +200,16 @@ async def hand_over(
     """Give all customers, open actions and open disputes of somebody to one or several others, and deactivate that person.
 
     Shared out by the fewest customers; actions and disputes follow their customer, or its lead collector where it was another. Raises
-    `StillResponsible` when nobody is named and something is left, `NotFound`, `Conflict` for an heir who left. A second call finds nothing to hand over.
+    `StillResponsible` when nobody is named and something is left, `NotFound`, `Conflict` for an heir who left or whose role does not allow the work. A second call finds nothing to hand over.
     """
-    people.may_state(await people.person_of(session, tenant_id=tenant_id, person_id=person_id), by_admin=by_admin)
+    leaver = await people.person_of(session, tenant_id=tenant_id, person_id=person_id)
+    people.may_state(leaver, by_admin=by_admin)
     heirs = list(dict.fromkeys(heir_ids))
     if person_id in heirs:
         msg = "to: nobody hands over to themselves; name others."
         raise Malformed(msg)
     found = await people.active_ones(session, tenant_id=tenant_id, person_ids=set(heirs))
+    people.may_work(found.values(), NEEDS[COLLECTOR] if NEEDS[COLLECTOR] in RIGHTS[leaver.role].scopes else NEEDS[ACCOUNT_MANAGER])
     if not heirs:
         await _nothing_left(session, tenant_id, person_id)
     held, worked = await _locked_duties(session, tenant_id, person_id) if heirs else ([], [])

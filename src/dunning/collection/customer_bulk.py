@@ -15,6 +15,7 @@ from uuid import UUID
 import asyncpg
 
 from dunning.collection import assignments, call_tasks, customer_bulk_store, customer_messages, explorer, explorer_store, scenes, specific_for_many
+from dunning.collection.assignment_rules import COLLECTOR, NEEDS
 from dunning.collection.call_tasks import Calls
 from dunning.collection.despatch import Outbound, Scene
 from dunning.collection.explorer import Search
@@ -89,7 +90,9 @@ async def act_on_customers(session: Session, clock: Clock, *, tenant_id: TenantI
     `Malformed` for the search, and what is wrong for all alike: an unknown person, a day, a template, sending that is off.
     """
     if (person_id := bulk.person_id or (bulk.new.person_id if bulk.new else None)) is not None:
-        await people.active_ones(session, tenant_id=tenant_id, person_ids={person_id})
+        named = await people.active_ones(session, tenant_id=tenant_id, person_ids={person_id})
+        if bulk.act == "assign":
+            people.may_work(named.values(), NEEDS[COLLECTOR])
     asked, next_place = await _chosen(session, clock, tenant_id, bulk)
     known = await customer_bulk_store.ledgers_of(session, tenant_id, asked)
     found = {CustomerId(one): known[CustomerId(one)] for one in asked if one in known}

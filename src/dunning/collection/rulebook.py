@@ -11,7 +11,7 @@ import asyncpg
 
 from dunning.collection import assignment_rule_store
 from dunning.collection.assignment_rule_store import RuleValues, StoredRule
-from dunning.collection.assignment_rules import ACCOUNT_MANAGER, COLLECTOR, Candidate, Conditions, Rule, Shared, share_out
+from dunning.collection.assignment_rules import ACCOUNT_MANAGER, COLLECTOR, NEEDS, Candidate, Conditions, Rule, Shared, share_out
 from dunning.events import service as events
 from dunning.kit.clock import Clock
 from dunning.kit.database import ReadSession, Session
@@ -133,7 +133,7 @@ async def _check(session: Session, tenant_id: TenantId, ledger: Ledger, values: 
         msg = f"min_open_amount {format_minor(low, ledger.currency)} is more than max_open_amount {format_minor(high, ledger.currency)}: no customer can fit."
         raise Malformed(msg)
     if values.active:
-        await people.active_ones(session, tenant_id=tenant_id, person_ids=set(values.person_ids))
+        people.may_work((await people.active_ones(session, tenant_id=tenant_id, person_ids=set(values.person_ids))).values(), NEEDS[values.role])
 
 
 def _rank_taken(values: RuleValues) -> RankTaken:

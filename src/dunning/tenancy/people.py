@@ -16,7 +16,7 @@ from dunning.kit.errors import Conflict, Forbidden, Malformed, NotFound, Precond
 from dunning.kit.ids import PersonId, TeamId, TenantId, new_id
 from dunning.tenancy import people_store
 from dunning.tenancy.people_store import Person, PersonFilter, PersonValues, Team
-from dunning.tenancy.rules import SEES_ALL
+from dunning.tenancy.rules import RIGHTS, SEES_ALL
 
 PREFIX = "person:"
 """How an actor begins who is a person; what follows is the id."""
@@ -32,6 +32,13 @@ class NameTaken(Conflict):
     """The external id or code belongs to another."""
 
     code = "name_taken"
+
+
+class RoleDoesNotFit(Conflict):
+    """The role of somebody does not allow the work that would be theirs."""
+
+    code = "role_does_not_fit"
+    title = "The role does not allow this work"
 
 
 def actor_of(person_id: PersonId) -> str:
@@ -132,6 +139,16 @@ async def active_ones(session: ReadSession, *, tenant_id: TenantId, person_ids: 
         msg = f"{', '.join(sorted(names.values()))} does not work here any more: name somebody who is active."
         raise Conflict(msg)
     return found
+
+
+def may_work(given: Iterable[Person], scope: str) -> None:
+    """Raise `RoleDoesNotFit`, naming them, where the roles of some people do not give a scope that their work needs."""
+    unfit = [person for person in given if scope not in RIGHTS[person.role].scopes]
+    if unfit:
+        named = ", ".join(sorted(f"{person.name} is {person.role}" for person in unfit))
+        fit = ", ".join(role for role, rights in RIGHTS.items() if scope in rights.scopes)
+        msg = f"{named}: this role does not allow the work. Name somebody who is one of {fit}, or give them such a role first."
+        raise RoleDoesNotFit(msg, people=[str(person.person_id) for person in unfit])
 
 
 async def people_after(session: ReadSession, *, tenant_id: TenantId, where: PersonFilter, after: UUID | None, limit: int) -> list[Person]:

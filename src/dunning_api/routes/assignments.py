@@ -123,8 +123,9 @@ async def get_collectors(
 
 
 @router.put("/customers/{customer_id}/collectors", summary="State who collects from a customer", responses=problems(404, 409))
-async def put_collectors(customer_id: UUID, body: CollectorsPut, work: Annotated[Work, writes("people:write")]) -> CollectorsOut:
-    """State the lead collector and further ones. Open actions and disputes of whoever no longer collects go to the lead; history keeps the old name. The same again changes nothing."""
+async def put_collectors(customer_id: UUID, body: CollectorsPut, work: Annotated[Work, writes("collection:write")]) -> CollectorsOut:
+    """State the lead collector and further ones: with `people:write` of any customer, and of one that you collect from yourself, to pass it to a colleague. Open actions and disputes of whoever no longer collects go to the lead; history keeps the old name. The same again changes nothing."""
+    await _own_or_managed(work, CustomerId(customer_id), body)
     found = await assignments.set_collectors(
         work.session,
         work.clock,
@@ -151,6 +152,17 @@ async def put_account_manager(customer_id: UUID, body: AccountManagerPut, work: 
         reason=body.reason,
     )
     return await _shown(work, customer_id, found)
+
+
+async def _own_or_managed(work: Work, customer_id: CustomerId, body: CollectorsPut) -> None:
+    """Raise `Forbidden` where the caller manages no people and does not pass on a customer of their own, or would leave it to nobody; raise `NotFound`."""
+    if "people:write" in work.scopes:
+        return
+    mine = work.person_id is not None and await assignments.collects_from(
+        work.session, work.clock, tenant_id=work.tenant_id, customer_id=customer_id, person_id=work.person_id
+    )
+    if not mine or body.lead_id is None:
+        work.require("people:write")
 
 
 async def _shown(work: Work, customer_id: UUID, found: list[Assignment]) -> CollectorsOut:
