@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import zlib
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from dunning.collection import execute
+from dunning.collection import execute, run_store
+from dunning.kit.database import statement_log
 from dunning.kit.ids import new_id
 from dunning.scenarios import rules
 from tests.collection.stage import Stage, scenario, step
@@ -335,3 +337,26 @@ async def test_runs_of_somebody_else_do_not_exist(stage: Stage, other_api: httpx
     assert launched.status_code == 404
     named = await other_api.get("/v1/runs")
     assert named.json()["data"] == []
+
+
+async def test_the_inputs_of_old_runs_are_forgotten_and_found_by_the_index_of_what_is_kept(stage: Stage) -> None:
+    """Hash and plan stay. However many decisions there are, a night reads those alone that still keep something."""
+    await stage.open(scenario(step(10, "01", 1)))
+    await stage.customer()
+    await stage.invoice(days_overdue=5)
+    await stage.remind()
+    now = (await stage.tenant.clock()).now()
+    kept = await stage.tenant.value("select count(*) from run_customer where tenant_id = $1 and inputs is not null", stage.tenant_id)
+    assert kept == 1
+    async with stage.tenant.database.transaction(stage.tenant_id) as session:
+        assert await run_store.forget_inputs(session, stage.tenant_id, now - dt.timedelta(days=1), 10) == 0
+        log: list[str] = []
+        token = statement_log.set(log)
+        assert await run_store.forget_inputs(session, stage.tenant_id, now + dt.timedelta(days=1), 10) == 1
+        statement_log.reset(token)
+        await session.execute("set local enable_seqscan = off")
+        plan = await session.rows(f"explain {log[-1]}", stage.tenant_id, now, 10)
+    assert "run_customer_inputs_idx" in "\n".join(row[0] for row in plan)
+    (row,) = await stage.tenant.rows("select inputs, inputs_sha256, plan_sha256, plan from run_customer where tenant_id = $1", stage.tenant_id)
+    assert row["inputs"] is None
+    assert row["inputs_sha256"] and row["plan_sha256"]

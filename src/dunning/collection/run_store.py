@@ -312,11 +312,13 @@ async def decisions_after(session: ReadSession, tenant_id: TenantId, run_id: Run
 
 
 async def forget_inputs(session: Session, tenant_id: TenantId, older_than: dt.datetime, limit: int) -> int:
-    """Drop the inputs of runs older than an instant of business time; hashes and plans stay."""
+    """Drop the inputs of runs older than an instant of business time; hashes and plans stay. Each old run is asked by the index of what it still has."""
     return await session.execute(
-        """update run_customer set inputs = null where (tenant_id, run_id, customer_id) in (
-             select c.tenant_id, c.run_id, c.customer_id from run_customer c
-               join run r on r.tenant_id = c.tenant_id and r.run_id = c.run_id
-              where c.tenant_id = $1 and r.business_at < $2 and c.inputs is not null limit $3)""",
+        """with old as materialized (
+             select c.run_id, c.customer_id from (select run_id from run where tenant_id = $1 and business_at < $2 order by business_at) r
+              cross join lateral (
+                select run_id, customer_id from run_customer where tenant_id = $1 and run_id = r.run_id and inputs is not null limit $3) c
+              limit $3)
+           update run_customer c set inputs = null from old where c.tenant_id = $1 and c.run_id = old.run_id and c.customer_id = old.customer_id""",
         tenant_id, older_than, limit,
     )  # fmt: skip

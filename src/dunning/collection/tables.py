@@ -75,6 +75,7 @@ run_customer = tenant_table(
     refers_to("customer", "customer_id"),
     one_of("outcome", "planned", "executed", "moved", "failed", "excluded", "nothing"),
     Index("run_customer_customer_idx", "tenant_id", "customer_id", "run_id"),
+    Index("run_customer_inputs_idx", "tenant_id", "run_id", postgresql_where=text("inputs is not null")),
     key=("run_id", "customer_id"),
 )
 
