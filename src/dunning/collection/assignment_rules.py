@@ -14,7 +14,7 @@ from uuid import UUID
 
 COLLECTOR, ACCOUNT_MANAGER = "collector", "account_manager"
 NEEDS = {COLLECTOR: "collection:write", ACCOUNT_MANAGER: "notes:write"}
-"""What the role of whoever looks after a customer must allow."""
+"""What the role of whoever leads in looking after a customer must allow."""
 
 
 @dataclass(frozen=True, slots=True)

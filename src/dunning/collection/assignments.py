@@ -88,7 +88,7 @@ async def set_collectors(
 ) -> list[Assignment]:
     """State the collectors of a customer: one who leads, and others. Open actions and disputes of whoever looks after it no more go to the lead.
 
-    Raises `NotFound`, `Conflict` for somebody who left or whose role collects from nobody, `Malformed` for others without a lead. The same again
+    Raises `NotFound`, `Conflict` for somebody who left or a lead whose role collects from nobody, `Malformed` for others without a lead. The same again
     changes nothing.
     """
     if lead_id is None and other_ids:
@@ -146,7 +146,9 @@ async def _set_many(
     standings = await assignment_store.standings_of(session, tenant_id, customer_ids, role)
     wanted = [(one, change_to(one.present, lead_id, other_ids)) for one in standings]
     new = {person_id for _, change in wanted for person_id, _ in change.added}
-    people.may_work((await people.active_ones(session, tenant_id=tenant_id, person_ids=new)).values(), NEEDS[role])
+    found = await people.active_ones(session, tenant_id=tenant_id, person_ids=new)
+    # Who leads gets the work; the others may be people who only see the customer by it.
+    people.may_work([person for person_id, person in found.items() if person_id == lead_id], NEEDS[role])
     changing = [(one, change) for one, change in wanted if not change.is_none]
     if not changing:
         return []
