@@ -243,6 +243,39 @@ async def test_a_task_in_the_place_of_a_step_does_what_the_step_does_when_it_is_
     assert await effects(stage) == (1, 1, [sorted(map(str, items))])
 
 
+async def test_a_replacement_gives_the_days_for_payment_of_its_step_so_that_what_waits_for_the_deadline_comes(stage: Stage) -> None:
+    """S4-03: a letter by hand instead of the mail; the block at the deadline and the step after the deadline come all the same, or after its own days."""
+    at_deadline = [{"kind": "block_account", "when": "deadline_passed", "params": {"degree": "no_deliveries", "release_when": "settled"}}]
+    after = step(20, "02", 0, mode="approve") | {"trigger": {"kind": "deadline_passed"}}
+    await stage.open(scenario(step(10, "01", 1, mode="approve", deadline_days=5, operations=at_deadline), after))
+    await stage.customer()
+    await stage.customer("C2")
+    items = [await stage.invoice("100.00"), await stage.invoice("200.00", customer="C2")]
+    await stage.launch(commit_at_once=True)
+    by_item = {action["items"][0]["item_id"]: action for action in [await stage.action(a["action_id"]) for a in await stage.actions(origin="scenario")]}
+    for item, days in zip(items, ({}, {"deadline_days": 9}), strict=True):
+        letter = {
+            "title": "Letter",
+            "mode": "manual",
+            "content": {"kind": "task", "task_kind": "letter", "task_text": "Post it.", **days},
+            "reason": "On paper.",
+        }
+        made = await stage.post(f"/actions/{by_item[str(item)]['action_id']}/replace", letter, status=201)
+        await stage.post(f"/actions/{made['action_id']}/complete", {})
+
+    async def come() -> list[list[str]]:
+        blocks = (await stage.get("/account-blocks"))["data"]
+        next_ones = await stage.actions(state="awaiting_approval")
+        return [[str(item) for item in items if any(i["item_id"] == str(item) for one in found for i in one["items"])]
+                for found in (blocks, [await stage.action(a["action_id"]) for a in next_ones])]  # fmt: skip
+
+    assert await come() == [[], []]
+    await stage.advance(days=6)
+    assert await come() == [[str(items[0])], [str(items[0])]]
+    await stage.advance(days=4)
+    assert await come() == [[str(item) for item in items], [str(item) for item in items]]
+
+
 async def test_what_a_step_does_is_left_out_where_that_is_asked_and_where_no_step_is_completed(stage: Stage) -> None:
     """S4-03: both are said in the request; what cannot be is refused."""
     items, action = await doing(stage)

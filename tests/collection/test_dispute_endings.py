@@ -43,7 +43,7 @@ async def test_an_accepted_dispute_is_held_until_the_credit_note_has_come(stage:
     made, item = await opened(stage, amount=eur("40.00"))
     done = await resolve(stage, made, "accepted", text="We credit it.")
     assert (done["held_until"], done["credit_awaited"], done["items"][0]["credit"]) == ("2026-04-01", True, eur("40.00"))
-    (hold,) = (await stage.get("/holds", item_id=str(item)))["data"]
+    (hold,) = (await stage.get("/holds", item=str(item)))["data"]
     assert (hold["origin"], hold["reason"], hold["until_on"], hold["comment"]) == ("dispute", "credit_note_awaited", "2026-04-01", "We credit it.")
     task = await action(stage, done["follow_up_action_id"])
     assert (task["origin"], task["state"], task["scheduled_on"], task["title"]) == ("ad_hoc", "waiting", dt.date(2026, 4, 1), "Credit note: price")
@@ -107,7 +107,7 @@ async def test_a_credit_note_that_came_before_the_word_is_not_awaited(stage: Sta
     await credit(stage, item, "40.00")
     done = await resolve(stage, made, "accepted")
     assert done["credit_awaited"] is False
-    assert [hold["released_at"] is None for hold in (await stage.get("/holds", item_id=str(item)))["data"]] == [False]
+    assert [hold["released_at"] is None for hold in (await stage.get("/holds", item=str(item)))["data"]] == [False]
     await stage.remind()
     assert await stage.accepted() == ["a ap@c1.example"]
 

@@ -73,7 +73,7 @@ async def test_holds_steps_set_by_hand_and_lifted_blocks_stand_in_it_too(stage: 
     hold = await stage.post("/holds", {"scope": "item", "object_id": items[1], "reason": "talks"}, status=201)
     await stage.api.delete(f"/v1/holds/{hold['hold_id']}")
     await stage.put(f"/items/{items[1]}/step", {"step_code": "first", "reason": "Once more"})
-    (block,) = (await stage.get("/account-blocks", customer_id=str(customer)))["data"]
+    (block,) = (await stage.get("/account-blocks", customer=str(customer)))["data"]
     await stage.post(f"/account-blocks/{block['block_id']}/lift", {"reason": "Paid in cash"})
     found = await timeline(stage, customer, kind=["hold_set", "hold_released", "step_set", "block_lifted"], limit=500)
     shown = [(entry["kind"], entry["url"]) for entry in found]

@@ -157,7 +157,7 @@ async def test_a_returned_payment_reopens_its_items_with_their_due_dates_in_a_ne
     assert (reopened["open_amount"]["amount"], reopened["due_on"], reopened["episode"]) == ("100.00", "2026-02-10", 2)
     fee = next(i for i in items.values() if i["type"] == "fee")
     assert (fee["open_amount"]["amount"], fee["due_on"], fee["episode"]) == ("7.50", "2026-02-27", 1)
-    holds = (await api.get("/v1/holds", params={"item_id": reopened["item_id"]})).json()["data"]
+    holds = (await api.get("/v1/holds", params={"item": reopened["item_id"]})).json()["data"]
     assert [(h["reason"], h["from_on"], h["until_on"]) for h in holds] == [("payment_returned", "2026-03-02", "2026-03-06")]
     assert (await api.get(f"/v1/receipts/{paid['receipt_id']}")).json()["state"] == "returned"
     second = await api.post("/v1/payment-returns", json=body)

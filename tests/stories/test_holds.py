@@ -37,13 +37,13 @@ async def test_a_hold_stops_one_invoice_or_customer_for_its_days_and_ends_by_its
     assert (await desk.explain(held))["first_day"] == "2026-03-05"
     await desk.remind()
     assert desk.mail.subjects() == ["ap@c1.example First: 1002"]
-    listed = (await desk.get("/holds", ledger_id=desk.ledger_id, in_force_on="2026-03-04"))["data"]
+    listed = (await desk.get("/holds", ledger=desk.ledger_id, in_force_on="2026-03-04"))["data"]
     assert [(hold["scope"], hold["reason"], hold["until_on"]) for hold in listed] == [("item", "payment_in_flight", "2026-03-04"), ("customer", "talks", None)]
     await desk.days(2)
     assert len(desk.mail.letters) == 1
     await desk.days(1)
     assert desk.mail.subjects()[1:] == ["ap@c1.example First: 1001"]
-    expired = (await desk.get("/holds", ledger_id=desk.ledger_id, in_force_on="2026-03-05"))["data"]
+    expired = (await desk.get("/holds", ledger=desk.ledger_id, in_force_on="2026-03-05"))["data"]
     assert made["hold_id"] not in [hold["hold_id"] for hold in expired]
 
 
@@ -56,7 +56,7 @@ async def test_a_released_hold_reminds_again_and_stays_in_the_list(desk: Desk) -
     assert desk.mail.letters == []
     gone = await desk.ask("DELETE", f"/holds/{hold['hold_id']}")
     assert gone["released_by"].startswith("key:")
-    assert gone["hold_id"] in [kept["hold_id"] for kept in (await desk.get("/holds", ledger_id=desk.ledger_id))["data"]]
+    assert gone["hold_id"] in [kept["hold_id"] for kept in (await desk.get("/holds", ledger=desk.ledger_id))["data"]]
     await desk.remind()
     assert desk.mail.subjects() == ["ap@c1.example First: 1001"]
 

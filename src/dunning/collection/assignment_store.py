@@ -284,6 +284,34 @@ async def change(session: Session, tenant_id: TenantId, role: str, changes: Sequ
     return [Assignment(**dict(row)) for row in rows]
 
 
+async def add_helper(
+    session: Session, tenant_id: TenantId, person_id: PersonId, customer_ids: Collection[CustomerId], at: dt.datetime, reason: str, actor: str
+) -> list[asyncpg.Record]:
+    """Make a person a further collector of those of some customers whom they do not look after yet, and return these with who was collector before.
+
+    Nothing is done for somebody who sees all customers.
+    """
+    return await session.rows(
+        """with made as (
+             insert into assignment (tenant_id, assignment_id, ledger_id, customer_id, person_id, role, lead, origin, reason, from_on, actor)
+             select $1, k.assignment_id, c.ledger_id, c.customer_id, $2, 'collector', false, 'hand', $6, ($5::timestamptz at time zone l.time_zone)::date, $7
+               from unnest($3::uuid[], $4::uuid[]) as k (assignment_id, customer_id)
+               join customer c on c.tenant_id = $1 and c.customer_id = k.customer_id
+               join ledger l on l.tenant_id = $1 and l.ledger_id = c.ledger_id
+               join person p on p.tenant_id = $1 and p.person_id = $2 and p.sees <> 'all'
+              where not exists (select 1 from assignment a where a.tenant_id = $1 and a.customer_id = k.customer_id and a.person_id = $2 and a.ended_on is null)
+                 on conflict do nothing returning customer_id
+           )
+           select m.customer_id,
+                  (select a.person_id from assignment a where a.tenant_id = $1 and a.customer_id = m.customer_id and a.role = 'collector' and a.lead
+                      and a.ended_on is null) as lead_id,
+                  array(select a.person_id from assignment a where a.tenant_id = $1 and a.customer_id = m.customer_id and a.role = 'collector' and not a.lead
+                      and a.ended_on is null order by a.assignment_id) as other_ids
+             from made m order by m.customer_id""",
+        tenant_id, person_id, [new_id() for _ in customer_ids], list(customer_ids), at, reason, actor,
+    )  # fmt: skip
+
+
 async def duties_of(session: ReadSession, tenant_id: TenantId, person_id: PersonId) -> asyncpg.Record:
     """Return how many customers somebody looks after, and how many actions and open disputes are theirs."""
     row = await session.row(

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import asyncpg
 
-from dunning.collection import absences, assignment_rule_store, assignment_store
+from dunning.collection import absences, assignment_rule_store, assignment_store, owners
 from dunning.collection.assignment_rules import ACCOUNT_MANAGER, COLLECTOR, NEEDS, change_to, next_of
 from dunning.collection.assignment_store import Assignment, ByHand
 from dunning.events import service as events
@@ -180,12 +180,21 @@ async def change_person(
     expected_version: int | None,
     by_admin: bool,
 ) -> Person:
-    """Change what is given about a person, as `people.update_person`; raise `StillResponsible` when somebody with customers or work would be deactivated."""
+    """Change what is given about a person, as `people.update_person`; raise `StillResponsible` when somebody with customers or work would be deactivated.
+
+    Whoever sees less from now on still sees the customers with whom they have open work, as a further collector.
+    """
     if changes.get("active") is False:
         await _nothing_left(session, tenant_id, person_id)
-    return await people.update_person(
+    narrows = changes.get("sees", "all") != "all"
+    worked = [CustomerId(row["customer_id"]) for row in await assignment_store.customers_worked_by(session, tenant_id, person_id)] if narrows else []
+    if worked:
+        await lock_customers(session, tenant_id, worked)
+    person = await people.update_person(
         session, clock, tenant_id=tenant_id, actor=actor, person_id=person_id, changes=changes, expected_version=expected_version, by_admin=by_admin
     )
+    await owners.let_see(session, clock, tenant_id=tenant_id, actor=actor, person_id=person_id, customer_ids=worked)
+    return person
 
 
 async def hand_over(
@@ -227,6 +236,8 @@ async def hand_over(
     work = await assignment_store.hand_over_work(session, tenant_id, person_id, by_customer)
     if heir_of:
         await assignment_store.hand_over(session, tenant_id, heir_of, clock.now(), reason, actor)
+    led_by_nobody = [CustomerId(row["customer_id"]) for row in worked if by_customer[row["customer_id"]] == heirs[0]]
+    await owners.let_see(session, clock, tenant_id=tenant_id, actor=actor, person_id=heirs[0] if heirs else None, customer_ids=led_by_nobody)
     await people.deactivate(session, clock, tenant_id=tenant_id, actor=actor, person_id=person_id)
     actions, disputes = work["actions"], work["disputes"]
     told = {

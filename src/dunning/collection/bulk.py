@@ -10,7 +10,7 @@ from uuid import UUID
 
 import asyncpg
 
-from dunning.collection import action_queries, action_store, actions, bulk_store, carrying, resending, scenes, specific_store
+from dunning.collection import action_queries, action_store, actions, bulk_store, carrying, owners, resending, scenes
 from dunning.collection.action_queries import ActionFilter
 from dunning.collection.despatch import Outbound, Scene
 from dunning.collection.resending import Refused, Repeat
@@ -89,9 +89,8 @@ async def act_on_many(session: Session, clock: Clock, *, tenant_id: TenantId, ac
     if not bulk.dry_run:
         await lock_customers(session, tenant_id, customers)
     found = await (action_store.action_rows if bulk.dry_run else action_store.actions_for_change)(session, tenant_id, ids)
-    if bulk.act == "reassign" and bulk.person_id is not None and not await specific_store.is_active_person(session, tenant_id, bulk.person_id):
-        noun = "active person"
-        raise NotFound(noun)
+    if bulk.act == "reassign":
+        await owners.check(session, tenant_id=tenant_id, person_id=bulk.person_id)
     refused = await _refusals(session, tenant_id, bulk, found)
     for ledger_id in dict.fromkeys(LedgerId(action["ledger_id"]) for action in found):
         scene = await scenes.scene_of(session, clock, tenant_id=tenant_id, ledger_id=ledger_id, outbound=outbound, actor=actor)
@@ -155,6 +154,8 @@ async def _do(session: Session, clock: Clock, scene: Scene, bulk: Bulk, chosen: 
         data = {"to_on": bulk.scheduled_on}
     elif bulk.act == "reassign":
         await bulk_store.give_to(session, tenant_id, ids, bulk.person_id)
+        customer_ids = {CustomerId(action["customer_id"]) for action in chosen}
+        await owners.let_see(session, clock, tenant_id=tenant_id, actor=scene.actor, person_id=bulk.person_id, customer_ids=customer_ids)
         data = {"person_id": bulk.person_id}
     await _tell(session, clock, scene, bulk, chosen, data)
     return {}

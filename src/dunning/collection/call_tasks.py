@@ -10,7 +10,7 @@ from uuid import UUID
 
 import asyncpg
 
-from dunning.collection import activity_store, call_task_store, contact_budget, specific_store
+from dunning.collection import activity_store, call_task_store, contact_budget, owners
 from dunning.collection.call_task_store import NewCalls
 from dunning.collection.calls import CALL
 from dunning.collection.contact_budget import ContactBudgetSpent
@@ -68,11 +68,9 @@ async def create_call_tasks(session: Session, clock: Clock, *, tenant_id: Tenant
     whose contact budget is spent on the day is refused, with the rule and the day that is free.
     Raises `NotFound` for an unknown person, `Malformed` for a day out of range.
     """
-    if calls.person_id is not None and not await specific_store.is_active_person(session, tenant_id, calls.person_id):
-        noun = "active person"
-        raise NotFound(noun)
-    owners = await activity_store.customers_of(session, tenant_id, calls.activity_ids) if calls.activity_ids else {}
-    chosen = [CustomerId(one) for one in dict.fromkeys([*calls.customer_ids, *(owners[one] for one in calls.activity_ids if one in owners)])]
+    await owners.check(session, tenant_id=tenant_id, person_id=calls.person_id)
+    called = await activity_store.customers_of(session, tenant_id, calls.activity_ids) if calls.activity_ids else {}
+    chosen = [CustomerId(one) for one in dict.fromkeys([*calls.customer_ids, *(called[one] for one in calls.activity_ids if one in called)])]
     if not calls.dry_run:
         await lock_customers(session, tenant_id, chosen)
     known = {CustomerId(row["customer_id"]): row for row in await call_task_store.candidates(session, tenant_id, chosen)}
@@ -97,7 +95,8 @@ async def create_call_tasks(session: Session, clock: Clock, *, tenant_id: Tenant
             if action_id is not None
         ]
         await events.record_many(session, clock, tenant_id=tenant_id, actor=actor, events=made)
-    lost = [Result(None, one, "unknown", None, NotFound.code, _UNKNOWN) for one in calls.activity_ids if one not in owners]
+        await owners.let_see(session, clock, tenant_id=tenant_id, actor=actor, person_id=calls.person_id, customer_ids=free)
+    lost = [Result(None, one, "unknown", None, NotFound.code, _UNKNOWN) for one in calls.activity_ids if one not in called]
     outcome: Outcome = "ready" if calls.dry_run else "created"
     results = [
         Result(one, None, outcome, ids[one])

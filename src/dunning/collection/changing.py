@@ -9,14 +9,14 @@ from uuid import UUID
 
 import asyncpg
 
-from dunning.collection import action_store, actions, carrying, own_words, patterns, specific, specific_store
+from dunning.collection import action_store, actions, carrying, own_words, owners, patterns, specific, specific_store
 from dunning.collection.despatch import Outbound, Scene
 from dunning.collection.last_look import published_of
 from dunning.collection.rules import ActionEvent
 from dunning.collection.specific_rules import Content
 from dunning.kit.clock import Clock
 from dunning.kit.database import Session
-from dunning.kit.errors import Malformed, NotFound, PreconditionFailed
+from dunning.kit.errors import Malformed, PreconditionFailed
 from dunning.kit.ids import ActionId, CustomerId, TenantId
 from dunning.ledger.customer_state import facts_changed
 from dunning.scenarios.steps import StepKind
@@ -57,6 +57,9 @@ async def change_action(
     if not changed:
         return action
     await specific_store.plan_of_action(session, tenant_id, action_id, changed)
+    if "person_id" in changed:
+        customer_ids = [CustomerId(action["customer_id"])]
+        await owners.let_see(session, clock, tenant_id=tenant_id, actor=actor, person_id=changed["person_id"], customer_ids=customer_ids)
     await actions.tell(
         session, clock, scene, action, "action.changed", {"from": _told(action, changed), "to": _told(changed, changed), "fields": sorted(changes)}
     )
@@ -95,9 +98,7 @@ async def _plain(session: Session, scene: Scene, action: asyncpg.Record, changes
         values["title"] = changes["title"]
     if "person_id" in changes:
         person_id: UUID | None = changes["person_id"]
-        if person_id is not None and not await specific_store.is_active_person(session, scene.tenant_id, person_id):
-            noun = "active person"
-            raise NotFound(noun)
+        await owners.check(session, tenant_id=scene.tenant_id, person_id=person_id)
         values["person_id"] = person_id
     return values
 

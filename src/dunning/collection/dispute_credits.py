@@ -10,7 +10,7 @@ from uuid import UUID
 
 import asyncpg
 
-from dunning.collection import carrying, dispute_store, follow_up_store, specific, specific_store
+from dunning.collection import carrying, dispute_store, follow_up_store, owners, specific
 from dunning.collection.despatch import Scene
 from dunning.collection.specific import FARTHEST_DAYS
 from dunning.collection.specific_rules import AD_HOC, Content, NewSpecific
@@ -110,9 +110,7 @@ async def end_credited(session: Session, clock: Clock, scene: Scene, customer_id
 
 async def active(session: ReadSession, tenant_id: TenantId, owner_id: UUID | None) -> UUID | None:
     """Return the owner of a dispute where that is somebody who is still active; else the task is for the lead collector."""
-    if owner_id is None or not await specific_store.is_active_person(session, tenant_id, owner_id):
-        return None
-    return owner_id
+    return owner_id if await owners.may_have(session, tenant_id, owner_id) else None
 
 
 def _held_until(today: dt.date, following: Next, *, awaited: bool) -> dt.date | None:

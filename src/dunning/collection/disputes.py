@@ -20,6 +20,7 @@ from dunning.collection import (
     follow_up_store,
     item_fact_store,
     leaving,
+    owners,
     scenes,
     sheet_store,
     specific,
@@ -116,6 +117,7 @@ async def open_dispute(session: Session, clock: Clock, *, tenant_id: TenantId, a
         whole={item.item_id for item in items if amounts[item.item_id] == item.open_minor},
     )  # fmt: skip
     await dispute_store.insert_dispute(session, tenant_id, new, actor=actor)
+    await owners.let_see(session, clock, tenant_id=tenant_id, actor=actor, person_id=contested.owner_id, customer_ids=[customer_id])
     await watch(session, tenant_id, [customer_id])
     await leaving.leave(session, clock, scene, [customer_id], [item.item_id for item in items], leaving.DISPUTED)
     follow_up = await _follow_up(session, clock, scene, contested.reason, owner_id, items, deadline_on)
@@ -205,6 +207,7 @@ async def change_dispute(
         now = dict(dispute) | changed
         noted["follow_up_action_id"] = await _follow_up(session, clock, scene, now["reason"], now["owner_id"], items, now["deadline_on"])
     await dispute_store.update_dispute(session, tenant_id, dispute_id, noted)
+    await owners.let_see(session, clock, tenant_id=tenant_id, actor=actor, person_id=changed.get("owner_id"), customer_ids=[customer_id])
     moves = {"person_id": changed["owner_id"]} if "owner_id" in changed else {}
     moves |= {"scheduled_on": changed["deadline_on"]} if changed.get("deadline_on") else {}
     for action in await follow_up_store.live_actions(session, tenant_id, [dispute["follow_up_action_id"]]) if moves else []:
@@ -341,6 +344,7 @@ async def _owner(session: ReadSession, tenant_id: TenantId, customer_id: Custome
     if not owner.active:
         msg = f"owner_id: {owner.name} is not active any more. Name somebody who is."
         raise Malformed(msg, errors=[{"field": "owner_id", "message": "is somebody who is not active any more"}])
+    await owners.check(session, tenant_id=tenant_id, person_id=owner_id)
     return owner_id
 
 

@@ -4,7 +4,8 @@ An action is:
 
 - a message to the customer that was accepted, copies left out;
 - a task that a person completed, or a notice that a person completed by other means (a letter handed over), on the day stated;
-- an activity that somebody recorded: a call, answered or not, a visit, a meeting, a mail received, a note, or a word of their own.
+- an activity that somebody recorded: a call, answered or not, a visit, a meeting, a mail received, a note, or a word of their own. One with which a task
+  was completed stands for that task, which is not counted again.
 
 What the software notes by itself is none: a claim issued for a message that then expired or was cancelled, a promise found broken, a dispute resolved,
 operations. A contact is an action in which the customer heard from us or we from it: such a message or notice, a completed task that contacts
@@ -30,7 +31,9 @@ def done_with(*, customer: str, zone: str) -> str:
     the ledger's zone, `contact` whether it was a contact.
     """
     return f"""
-   select 'activity' as kind, n.activity_id as id, n.kind as what, array[n.kind] as types, n.business_at as at,
+   select 'activity' as kind, n.activity_id as id, n.kind as what,
+          array[n.kind] || (select array[t.task_kind, t.step_code] from action t where t.tenant_id = $1 and t.action_id = n.action_id and t.kind = 'task') as types,
+          n.business_at as at,
           (n.business_at at time zone {zone})::date as on_day,
           n.kind in {CONTACT_KINDS} and coalesce(n.outcome, '') not in {NOT_REACHED} as contact, n.outcome, n.text, n.actor
      from activity n
@@ -45,6 +48,9 @@ def done_with(*, customer: str, zone: str) -> str:
      from action a
     where a.tenant_id = $1 and a.customer_id = {customer} and a.state = 'completed' and a.kind in ('notice', 'task')
       and coalesce(a.content ->> 'audience', 'customer') <> 'internal'
+      and (a.kind = 'notice' or not exists (
+        select from activity z where z.tenant_id = $1 and z.customer_id = {customer} and z.action_id = a.action_id and z.kind in {CONTACT_KINDS}
+           and (z.business_at at time zone {zone})::date = a.completed_on))
    union all
    select 'action', m.action_id, coalesce(a.step_code, a.kind), array[m.channel, a.step_code], m.accepted_at, m.accepted_on, true, null,
           coalesce(a.title, a.step_name), null

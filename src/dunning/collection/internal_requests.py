@@ -10,7 +10,7 @@ from uuid import UUID
 
 import asyncpg
 
-from dunning.collection import action_store
+from dunning.collection import action_store, owners
 from dunning.collection.action_store import NewActivity
 from dunning.events import service as events
 from dunning.kit.clock import Clock
@@ -100,14 +100,17 @@ async def request_of(session: ReadSession, *, tenant_id: TenantId, claim_id: Cla
 
 
 async def take_charge(session: Session, clock: Clock, *, tenant_id: TenantId, request: Request, message_id: MessageId) -> str:
-    """Note that the reader of a message takes charge, and return the reader's name. Whoever says so last has it; saying it twice notes it once."""
+    """Note that the reader of a message takes charge, and return the reader's name. Whoever says so last has it; saying it twice notes it once.
+
+    The action is theirs from then on, where their role allows the work.
+    """
     await lock_customers(session, tenant_id, [request.customer_id])
     actor, name, person_id = await _reader(session, tenant_id, message_id)
     if request.is_taken_by_reader:
         return name
     made = NewActivity(customer_id=request.customer_id, action_id=request.action_id, kind=TAKEN, text=None, data={"message_id": message_id})
     await action_store.insert_activities(session, tenant_id, request.ledger_id, [made], actor=actor, business_at=clock.now())
-    if person_id is not None:
+    if await owners.may_have(session, tenant_id, person_id):
         await session.execute(
             """update action set person_id = $3, revision = revision + 1, updated_at = clock_timestamp()
                 where tenant_id = $1 and action_id = $2 and person_id is distinct from $3""",
@@ -115,6 +118,7 @@ async def take_charge(session: Session, clock: Clock, *, tenant_id: TenantId, re
             request.action_id,
             person_id,
         )
+        await owners.let_see(session, clock, tenant_id=tenant_id, actor=actor, person_id=person_id, customer_ids=[request.customer_id])
     await _tell(session, clock, tenant_id, "action.taken_in_charge", request, actor, message_id)
     return name
 

@@ -103,6 +103,15 @@ def _of(step: Step) -> dict[str, Any]:
     return {"title": step.name, "mode": step.mode.value, "content": content.stored()}
 
 
+async def stated_days(session: ReadSession, tenant_id: TenantId, action_id: ActionId) -> int | None:
+    """Return how many days an action gives for payment, None where it states no deadline."""
+    try:
+        found: int | None = (await _of_action(session, tenant_id, action_id))["content"].get("deadline_days")
+    except NothingToCopy:
+        return None
+    return found
+
+
 def content_of(step: Step) -> dict[str, Any]:
     """Return what a step of a scenario says and asks, as the content of an action; raise `NothingToCopy` for one of operations alone."""
     return dict(_of(step)["content"])

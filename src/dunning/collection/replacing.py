@@ -8,7 +8,19 @@ from uuid import UUID
 
 import asyncpg
 
-from dunning.collection import action_queries, action_store, actions, carrying, last_look, operation_store, operations, reaching, specific, specific_store
+from dunning.collection import (
+    action_queries,
+    action_store,
+    actions,
+    carrying,
+    last_look,
+    operation_store,
+    operations,
+    patterns,
+    reaching,
+    specific,
+    specific_store,
+)
 from dunning.collection.despatch import Outbound, Scene
 from dunning.collection.last_look import Planned
 from dunning.collection.operations import At, Effects
@@ -25,7 +37,8 @@ class Succession:
     """What an action takes over from the one that it replaces.
 
     With `completes_steps` it completes the steps that the other one would have completed, or where `counts_as_step` names one, that step instead;
-    `carries_out_operations` says whether it then also does what those steps do besides telling, as far as the other one has not.
+    It then also gives the same days for payment where it states none of its own, so that a step or an operation that waits for the deadline is reached.
+    `carries_out_operations` says whether it also does what those steps do besides telling, as far as the other one has not.
     """
 
     completes_steps: bool = True
@@ -59,6 +72,8 @@ async def replace_action(
         msg = "Everything that this action is about is settled, so there is nothing to replace it for."
         raise ItemNotOpen(msg)
     new = replace(new, person_id=new.person_id or old["person_id"], counts_as_step=succession.counts_as_step)
+    if succession.completes_steps and new.content.deadline_days is None:
+        new = replace(new, content=replace(new.content, deadline_days=await patterns.stated_days(session, tenant_id, action_id)))
     await carrying.take_back(session, clock, scene, [action_id], "replaced")
     # The items can be in one specific action only, so the old one lets go of them before the new one takes them.
     await specific_store.release_items(session, tenant_id, [action_id], "superseded")

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import asyncpg
 
-from dunning.collection import action_store, carrying, contact_budget, leaving, own_words, reaching, scenes, sheet_store, specific_store
+from dunning.collection import action_store, carrying, contact_budget, leaving, own_words, owners, reaching, scenes, sheet_store, specific_store
 from dunning.collection.contact_budget import ContactBudgetSpent
 from dunning.collection.despatch import Outbound, Scene
 from dunning.collection.specific_rules import SPECIFIC, Content, NewSpecific, first_standing
@@ -130,7 +130,7 @@ async def draft(
         await reaching.check_step(session, scene, customer_id, item_ids, new.afterwards_step_code)
     content = replace(await own_words.checked(session, clock, scene, customer_id, new.content), beyond_budget=new.beyond_budget)
     await _check_budget(session, scene, customer_id, new, scheduled_on, instead_of)
-    await check_person(session, scene, new.person_id)
+    await owners.check(session, tenant_id=scene.tenant_id, person_id=new.person_id)
     totals: dict[str, int] = {}
     for row in items:
         totals[row["currency"]] = totals.get(row["currency"], 0) + row["open_minor"]
@@ -155,6 +155,7 @@ async def draft(
         session, clock, tenant_id=scene.tenant_id, kind="action.created", subject_kind="action", subject_id=action_id, actor=scene.actor,
         customer_id=customer_id, data={"origin": new.origin, "kind": content.kind, "mode": new.mode, "scheduled_on": scheduled_on, "items": len(items)},
     )  # fmt: skip
+    await owners.let_see(session, clock, tenant_id=scene.tenant_id, actor=scene.actor, person_id=new.person_id, customer_ids=[customer_id])
     return action_id
 
 
@@ -247,13 +248,6 @@ def day_of(scene: Scene, scheduled_on: dt.date | None) -> dt.date:
         msg = f"scheduled_on: expected a day from {scene.today} on, within a year; leave it out for now."
         raise Malformed(msg, [{"field": "scheduled_on", "message": "expected a day from today on, within a year"}])
     return day
-
-
-async def check_person(session: ReadSession, scene: Scene, person_id: UUID | None) -> None:
-    """Raise `NotFound` where somebody is named who is unknown or has left."""
-    if person_id is not None and not await specific_store.is_active_person(session, scene.tenant_id, person_id):
-        noun = "active person"
-        raise NotFound(noun)
 
 
 async def _check_budget(session: ReadSession, scene: Scene, customer_id: CustomerId, new: NewSpecific, on: dt.date, instead_of: ActionId | None) -> None:

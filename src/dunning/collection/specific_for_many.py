@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from dunning.collection import first_look, leaving, own_words, specific, specific_store, terms
+from dunning.collection import first_look, leaving, own_words, owners, specific, specific_store, terms
 from dunning.collection.despatch import Scene
 from dunning.collection.first_look import Hindrance
 from dunning.collection.specific_rules import SPECIFIC, NewSpecific, first_standing
@@ -28,7 +28,7 @@ async def hindrances(session: ReadSession, scene: Scene, customer_ids: Sequence[
     """
     terms.refuse_mode(new.content.kind, new.mode)
     scheduled_on = specific.day_of(scene, new.scheduled_on)
-    await specific.check_person(session, scene, new.person_id)
+    await owners.check(session, tenant_id=scene.tenant_id, person_id=new.person_id)
     leaves_now = new.sends and scheduled_on <= scene.today
     if leaves_now:
         specific.refuse_mail_while_off(scene, kind=new.content.kind, channel=new.content.channel)
@@ -84,6 +84,7 @@ async def create(
     told = {"origin": new.origin, "kind": content.kind, "mode": new.mode, "scheduled_on": scheduled_on, "bulk_id": bulk_id}
     created = [NewEvent("action.created", "action", action_id, one, {**told, "items": items[action_id]}) for one, action_id in made.items()]
     await events.record_many(session, clock, tenant_id=scene.tenant_id, actor=scene.actor, events=created)
+    await owners.let_see(session, clock, tenant_id=scene.tenant_id, actor=scene.actor, person_id=new.person_id, customer_ids=customer_ids)
     await facts_changed(session, scene.tenant_id, customer_ids, scene.today)
     if first.state == "scheduled" and scheduled_on <= scene.today:
         await due_work.ring(session, scene.tenant_id, "action")

@@ -119,11 +119,12 @@ def first_standing(content: Content, *, mode: str, title: str, scheduled_on: dt.
     """Return how an action begins: one to approve waits for that, a task and a manual one for somebody, an automatic one for its day, which may be today."""
     if mode == Mode.APPROVE:
         return FirstStanding("awaiting_approval")
+    # What leaves by itself states its deadline when it leaves; what somebody does, from the day on which they shall.
+    deadline_on = None if content.deadline_days is None else scheduled_on + dt.timedelta(days=content.deadline_days)
     if content.kind == StepKind.TASK:
-        deadline_on = None if content.deadline_days is None else scheduled_on + dt.timedelta(days=content.deadline_days)
         return FirstStanding("waiting", None, content.task_kind or "other", content.task_text or title, deadline_on)
     if mode == Mode.MANUAL:
-        return FirstStanding("waiting", "manual", "other", f"Send by hand or approve: {title}.")
+        return FirstStanding("waiting", "manual", "other", f"Send by hand or approve: {title}.", deadline_on)
     return FirstStanding("scheduled")
 
 

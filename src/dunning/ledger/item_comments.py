@@ -153,5 +153,5 @@ async def agrees_with_disputes(session: ReadSession, tenant_id: TenantId, item_i
         raise DisputeNeeded(msg, status_code=status_code)
     disputed = [item_id for item_id, found in (await status_store.categories_of_items(session, tenant_id, item_ids)).items() if found == DISPUTED]
     if disputed:
-        msg = f"{len(disputed)} of the items are disputed. Resolve the dispute first; GET /v1/disputes?item_id= finds it."
+        msg = f"{len(disputed)} of the items are disputed. Resolve the dispute first; GET /v1/disputes?item= finds it."
         raise DisputeOpen(msg, item_ids=[str(item_id) for item_id in disputed])

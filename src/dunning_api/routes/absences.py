@@ -43,16 +43,14 @@ async def create_absence(person_id: UUID, body: AbsenceCreate, work: Annotated[W
 @router.get("/absences", summary="List absences", responses=problems(404))
 async def list_absences(
     work: Annotated[Work, reads()],
-    person_id: Annotated[UUID | None, Query(description="Only those of this person.")] = None,
+    person: Annotated[UUID | None, Query(description="Only those of this person.")] = None,
     on: Annotated[Day | None, Query(description="Only those that include this day.")] = None,
     limit: paging.Limit = 100,
     cursor: paging.Cursor = None,
 ) -> Page[AbsenceOut]:
     """List absences that were not cancelled, in the order in which they were noted."""
     key = paging.unseal(work.keyring, "absences", cursor, 1)
-    found = await absences.absences_after(
-        work.session, tenant_id=work.tenant_id, person_id=person_id, on=on, after=UUID(key[0]) if key else None, limit=limit + 1
-    )
+    found = await absences.absences_after(work.session, tenant_id=work.tenant_id, person_id=person, on=on, after=UUID(key[0]) if key else None, limit=limit + 1)
     more = paging.seal(work.keyring, "absences", found[limit - 1].absence_id) if len(found) > limit else None
     return Page(data=await _shown(work, found[:limit]), next_cursor=more)
 

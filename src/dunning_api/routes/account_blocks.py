@@ -36,8 +36,8 @@ async def place_account_block(body: BlockCreate, work: Annotated[Work, writes("c
 @router.get("/account-blocks", summary="List account blocks", responses=problems(404))
 async def list_account_blocks(
     work: Annotated[Work, reads()],
-    ledger_id: Annotated[UUID | None, Query(description="Only blocks of this ledger.")] = None,
-    customer_id: Annotated[UUID | None, Query(description="Only blocks of this customer.")] = None,
+    ledger: Annotated[UUID | None, Query(description="Only blocks of this ledger.")] = None,
+    customer: Annotated[UUID | None, Query(description="Only blocks of this customer.")] = None,
     state: Annotated[Literal["active", "lifted"] | None, Query(description="Only blocks in this state.")] = None,
     limit: paging.Limit = 100,
     cursor: paging.Cursor = None,
@@ -45,7 +45,7 @@ async def list_account_blocks(
     """List blocks with the items that cause them, oldest first."""
     key = paging.unseal(work.keyring, "account_blocks", cursor, 1)
     found = await blocks.blocks_after(
-        work.session, tenant_id=work.tenant_id, after=UUID(key[0]) if key else None, limit=limit + 1, ledger_id=ledger_id, customer_id=customer_id, state=state
+        work.session, tenant_id=work.tenant_id, after=UUID(key[0]) if key else None, limit=limit + 1, ledger_id=ledger, customer_id=customer, state=state
     )
     more = paging.seal(work.keyring, "account_blocks", found[limit - 1]["block_id"]) if len(found) > limit else None
     return Page(data=[BlockOut.of(row) for row in found[:limit]], next_cursor=more)

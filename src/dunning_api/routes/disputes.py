@@ -36,10 +36,10 @@ async def open_dispute(body: DisputeCreate, work: Annotated[Work, writes("collec
 @router.get("/disputes", summary="List disputes", responses=problems(404))
 async def list_disputes(
     work: Annotated[Work, reads()],
-    ledger_id: Annotated[UUID | None, Query(description="Only disputes of this ledger.")] = None,
-    customer_id: Annotated[UUID | None, Query(description="Only disputes of this customer.")] = None,
-    item_id: Annotated[UUID | None, Query(description="Only disputes about this item.")] = None,
-    owner_id: Annotated[UUID | None, Query(description="Only disputes that this person sees to.")] = None,
+    ledger: Annotated[UUID | None, Query(description="Only disputes of this ledger.")] = None,
+    customer: Annotated[UUID | None, Query(description="Only disputes of this customer.")] = None,
+    item: Annotated[UUID | None, Query(description="Only disputes about this item.")] = None,
+    owner: Annotated[UUID | None, Query(description="Only disputes that this person sees to.")] = None,
     state: Annotated[Literal["open", "resolved"] | None, Query(description="Only disputes in this state.")] = None,
     reason: Annotated[str | None, Query(max_length=60, description="Only disputes with this reason.")] = None,
     needs_attention: Annotated[
@@ -50,9 +50,7 @@ async def list_disputes(
 ) -> Page[DisputeOut]:
     """List disputes with their items, oldest first."""
     key = paging.unseal(work.keyring, "disputes", cursor, 1)
-    where = DisputeFilter(
-        ledger_id=ledger_id, customer_id=customer_id, item_id=item_id, owner_id=owner_id, state=state, reason=reason, needs_attention=needs_attention
-    )
+    where = DisputeFilter(ledger_id=ledger, customer_id=customer, item_id=item, owner_id=owner, state=state, reason=reason, needs_attention=needs_attention)
     found = await disputes.disputes_after(work.session, tenant_id=work.tenant_id, where=where, after=UUID(key[0]) if key else None, limit=limit + 1)
     more = paging.seal(work.keyring, "disputes", found[limit - 1]["dispute_id"]) if len(found) > limit else None
     return Page(data=[DisputeOut.of(row) for row in found[:limit]], next_cursor=more)

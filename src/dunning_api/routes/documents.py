@@ -50,7 +50,7 @@ async def put_document(
 async def list_documents(
     ledger_id: UUID,
     work: Annotated[Work, reads()],
-    customer_id: Annotated[UUID | None, Query(description="Only documents of this customer.")] = None,
+    customer: Annotated[UUID | None, Query(description="Only documents of this customer.")] = None,
     external_id: Annotated[str | None, Query(max_length=200, description="Your own id of the document.")] = None,
     limit: paging.Limit = 100,
     cursor: paging.Cursor = None,
@@ -63,7 +63,7 @@ async def list_documents(
         ledger_id=LedgerId(ledger_id),
         after=UUID(key[0]) if key else None,
         limit=limit + 1,
-        customer_id=customer_id,
+        customer_id=customer,
         external_id=external_id,
     )
     more = paging.seal(work.keyring, "documents", found[limit - 1].document_id) if len(found) > limit else None

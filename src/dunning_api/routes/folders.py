@@ -68,16 +68,16 @@ async def list_folder_items(
     code: FolderCode,
     work: Annotated[Work, reads()],
     state: State = "open",
-    ledger_id: Annotated[UUID | None, Query(description="Only items of this ledger.")] = None,
-    customer_id: Annotated[UUID | None, Query(description="Only items of this customer.")] = None,
+    ledger: Annotated[UUID | None, Query(description="Only items of this ledger.")] = None,
+    customer: Annotated[UUID | None, Query(description="Only items of this customer.")] = None,
     limit: paging.Limit = 100,
     cursor: paging.Cursor = None,
 ) -> Page[ItemOut]:
     """List what is filed in a folder, oldest first. The folder `ongoing` holds what has no status."""
     key = paging.unseal(work.keyring, "folder_items", cursor, 1)
     found = await folders.items_in(
-        work.session, tenant_id=work.tenant_id, code=code, after=UUID(key[0]) if key else None, limit=limit + 1, state=_one(state), ledger_id=ledger_id,
-        customer_id=customer_id,
+        work.session, tenant_id=work.tenant_id, code=code, after=UUID(key[0]) if key else None, limit=limit + 1, state=_one(state), ledger_id=ledger,
+        customer_id=customer,
     )  # fmt: skip
     more = paging.seal(work.keyring, "folder_items", found[limit - 1].item_id) if len(found) > limit else None
     return Page(data=[ItemOut.of(item) for item in found[:limit]], next_cursor=more)

@@ -43,9 +43,9 @@ async def set_hold(body: HoldCreate, work: Annotated[Work, writes("collection:wr
 @router.get("/holds", summary="List holds", responses=problems())
 async def list_holds(
     work: Annotated[Work, reads()],
-    ledger_id: Annotated[UUID | None, Query(description="Holds of this ledger, its customers and items.")] = None,
-    customer_id: Annotated[UUID | None, Query(description="Holds of this customer and its items.")] = None,
-    item_id: Annotated[UUID | None, Query(description="Holds of this item.")] = None,
+    ledger: Annotated[UUID | None, Query(description="Holds of this ledger, its customers and items.")] = None,
+    customer: Annotated[UUID | None, Query(description="Holds of this customer and its items.")] = None,
+    item: Annotated[UUID | None, Query(description="Holds of this item.")] = None,
     in_force_on: Annotated[Day | None, Query(description="Only holds in force on this day; missing: all, released ones too.")] = None,
     limit: paging.Limit = 100,
     cursor: paging.Cursor = None,
@@ -57,9 +57,9 @@ async def list_holds(
         tenant_id=work.tenant_id,
         after=UUID(key[0]) if key else None,
         limit=limit + 1,
-        ledger_id=ledger_id,
-        customer_id=customer_id,
-        item_id=item_id,
+        ledger_id=ledger,
+        customer_id=customer,
+        item_id=item,
         in_force_on=in_force_on,
     )
     more = paging.seal(work.keyring, "holds", found[limit - 1].hold_id) if len(found) > limit else None

@@ -29,7 +29,7 @@ _FIRST = UUID(int=0)
 async def list_items(
     ledger_id: UUID,
     work: Annotated[Work, reads()],
-    customer_id: Annotated[UUID | None, Query(description="Only items of this customer.")] = None,
+    customer: Annotated[UUID | None, Query(description="Only items of this customer.")] = None,
     external_id: Annotated[str | None, Query(max_length=200, description="Your own id of the item.")] = None,
     state: Annotated[Literal["open", "settled", "void"] | None, Query(description="Only items in this state.")] = None,
     direction: Annotated[Literal["debit", "credit"] | None, Query(description="What is owed, or what takes away from it.")] = None,
@@ -42,7 +42,7 @@ async def list_items(
 ) -> Page[ItemOut]:
     """List items of a ledger, oldest first, each with the step it has reached and its last reminder."""
     key = paging.unseal(work.keyring, "items", cursor, 1)
-    wanted = ItemFilter(ledger_id, customer_id, external_id, state, currency, direction, due_from, due_to, over_settled)
+    wanted = ItemFilter(ledger_id, customer, external_id, state, currency, direction, due_from, due_to, over_settled)
     found = await items.items_after(work.session, tenant_id=work.tenant_id, wanted=wanted, after=UUID(key[0]) if key else None, limit=limit + 1)
     more = paging.seal(work.keyring, "items", found[limit - 1].item_id) if len(found) > limit else None
     return Page(data=[ItemOut.of(item) for item in found[:limit]], next_cursor=more)

@@ -32,8 +32,8 @@ async def agree_payment_plan(body: PlanCreate, work: Annotated[Work, writes("col
 @router.get("/payment-plans", summary="List payment plans", responses=problems(404))
 async def list_payment_plans(
     work: Annotated[Work, reads()],
-    ledger_id: Annotated[UUID | None, Query(description="Only plans of this ledger.")] = None,
-    customer_id: Annotated[UUID | None, Query(description="Only plans of this customer.")] = None,
+    ledger: Annotated[UUID | None, Query(description="Only plans of this ledger.")] = None,
+    customer: Annotated[UUID | None, Query(description="Only plans of this customer.")] = None,
     state: Annotated[Literal["active", "kept", "broken", "cancelled"] | None, Query(description="Only plans in this state.")] = None,
     limit: paging.Limit = 100,
     cursor: paging.Cursor = None,
@@ -41,7 +41,7 @@ async def list_payment_plans(
     """List plans with their instalments, oldest first."""
     key = paging.unseal(work.keyring, "payment_plans", cursor, 1)
     found = await payment_plans.plans_after(
-        work.session, tenant_id=work.tenant_id, after=UUID(key[0]) if key else None, limit=limit + 1, ledger_id=ledger_id, customer_id=customer_id, state=state
+        work.session, tenant_id=work.tenant_id, after=UUID(key[0]) if key else None, limit=limit + 1, ledger_id=ledger, customer_id=customer, state=state
     )
     more = paging.seal(work.keyring, "payment_plans", found[limit - 1]["plan_id"]) if len(found) > limit else None
     parts = await payment_plans.instalments_of(work.session, tenant_id=work.tenant_id, plan_ids=[row["plan_id"] for row in found[:limit]])

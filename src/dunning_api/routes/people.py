@@ -45,7 +45,7 @@ async def create_person(body: PersonCreate, work: Annotated[Work, writes("people
 async def list_people(
     work: Annotated[Work, reads()],
     role: Annotated[Role | None, Query(description="Only people with this role.")] = None,
-    team_id: Annotated[UUID | None, Query(description="Only people of this team.")] = None,
+    team: Annotated[UUID | None, Query(description="Only people of this team.")] = None,
     active: Annotated[bool | None, Query(description="Only those who work here, or only those who left.")] = None,
     email: Annotated[str | None, Query(max_length=254, description="The e-mail address, whatever its case.")] = None,
     external_id: Annotated[str | None, Query(max_length=200, description="Your own id of the person.")] = None,
@@ -54,7 +54,7 @@ async def list_people(
 ) -> Page[PersonOut]:
     """List people, oldest first; those who left stay, because history names them."""
     key = paging.unseal(work.keyring, "people", cursor, 1)
-    where = PersonFilter(role, team_id, active, email, external_id)
+    where = PersonFilter(role, team, active, email, external_id)
     found = await people.people_after(work.session, tenant_id=work.tenant_id, where=where, after=UUID(key[0]) if key else None, limit=limit + 1)
     more = paging.seal(work.keyring, "people", found[limit - 1].person_id) if len(found) > limit else None
     return Page(data=[PersonOut.of(person) for person in found[:limit]], next_cursor=more)

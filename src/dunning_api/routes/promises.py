@@ -40,10 +40,10 @@ async def record_promise(body: PromiseCreate, work: Annotated[Work, writes("coll
 @router.get("/promises", summary="List promises", responses=problems(404))
 async def list_promises(
     work: Annotated[Work, reads()],
-    ledger_id: Annotated[UUID | None, Query(description="Only promises of this ledger.")] = None,
-    customer_id: Annotated[UUID | None, Query(description="Only promises of this customer.")] = None,
-    item_id: Annotated[UUID | None, Query(description="Only promises about this item.")] = None,
-    plan_id: Annotated[UUID | None, Query(description="Only instalments of this payment plan.")] = None,
+    ledger: Annotated[UUID | None, Query(description="Only promises of this ledger.")] = None,
+    customer: Annotated[UUID | None, Query(description="Only promises of this customer.")] = None,
+    item: Annotated[UUID | None, Query(description="Only promises about this item.")] = None,
+    plan: Annotated[UUID | None, Query(description="Only instalments of this payment plan.")] = None,
     state: Annotated[Literal["open", "kept", "broken", "cancelled"] | None, Query(description="Only promises in this state.")] = None,
     promised_from: Annotated[Day | None, Query(description="Promised for this day or later.")] = None,
     promised_to: Annotated[Day | None, Query(description="Promised for this day or earlier.")] = None,
@@ -53,7 +53,7 @@ async def list_promises(
     """List promises with their items and what has come in, oldest first."""
     key = paging.unseal(work.keyring, "promises", cursor, 1)
     where = PromiseFilter(
-        ledger_id=ledger_id, customer_id=customer_id, item_id=item_id, plan_id=plan_id, state=state, from_on=promised_from, to_on=promised_to
+        ledger_id=ledger, customer_id=customer, item_id=item, plan_id=plan, state=state, from_on=promised_from, to_on=promised_to
     )  # fmt: skip
     found = await promises.promises_after(work.session, tenant_id=work.tenant_id, where=where, after=UUID(key[0]) if key else None, limit=limit + 1)
     more = paging.seal(work.keyring, "promises", found[limit - 1]["promise_id"]) if len(found) > limit else None

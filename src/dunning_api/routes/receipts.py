@@ -93,7 +93,7 @@ def _differs(outcome: RowOutcome) -> JSONResponse:
 async def list_receipts(
     ledger_id: UUID,
     work: Annotated[Work, reads()],
-    customer_id: Annotated[UUID | None, Query(description="Only receipts of this customer.")] = None,
+    customer: Annotated[UUID | None, Query(description="Only receipts of this customer.")] = None,
     external_id: Annotated[str | None, Query(max_length=200, description="Your own id of the receipt.")] = None,
     unapplied: Annotated[bool | None, Query(description="true: with money left; false: wholly spent or returned.")] = None,
     limit: paging.Limit = 100,
@@ -107,7 +107,7 @@ async def list_receipts(
         ledger_id=LedgerId(ledger_id),
         after=UUID(key[0]) if key else None,
         limit=limit + 1,
-        customer_id=customer_id,
+        customer_id=customer,
         external_id=external_id,
         unapplied=unapplied,
     )

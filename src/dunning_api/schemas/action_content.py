@@ -44,7 +44,15 @@ class Wording(Input):
         default_factory=list
     )
     copy_roles: Annotated[list[RoleName], Field(max_length=20, description="Colleagues who get a copy.")] = Field(default_factory=list)
-    deadline_days: Annotated[int, Field(ge=0, le=365, description="Days of the payment term that is stated.")] | None = None
+    deadline_days: (
+        Annotated[
+            int,
+            Field(
+                ge=0, le=365, description="Days of the payment term that is stated. Of an action that replaces another one, missing: those of the replaced one."
+            ),
+        ]
+        | None
+    ) = None
 
 
 class ModelContent(Wording):
@@ -116,7 +124,10 @@ class ActionTerms(Input):
     )
     afterwards_step_code: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     counts_as_step: Annotated[str, Field(min_length=1, max_length=100, description="A step that its items complete with it; missing: none.")] | None = None
-    person_id: UUID | None = Field(None, description="Who does it; missing: the customer's lead collector.")
+    person_id: UUID | None = Field(
+        None,
+        description="Who does it, and looks after the customer too from then on; missing: the lead collector. Somebody whose role or sight cannot do it is 409.",
+    )
     override_contact_budget: bool = Field(default=False, description=OVERRIDE)
 
     def source(self) -> Source | None:

@@ -73,7 +73,7 @@ class BulkCreate(Input):
     filter: BulkFilter | None = None
     reason: LongText | None = Field(None, description="Why; asked for by `reject`, `cancel` and `skip`.")
     scheduled_on: dt.date | None = Field(None, description="The new day of `reschedule`.")
-    person_id: UUID | None = Field(None, description="Who has them from now on, of `reassign`; null: nobody.")
+    person_id: UUID | None = Field(None, description="Who has them from now on, of `reassign`, and looks after their customers too; null: nobody.")
     content_mode: ContentModeName | None = Field(None, description="Of `resend`; missing: as before.")
     counts_as_reminder: bool = Field(default=False, description="Of `resend`: whether the count of reminders rises.")
     dry_run: bool = Field(default=False, description="Only say what would become of each.")

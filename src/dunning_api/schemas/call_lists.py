@@ -146,7 +146,7 @@ class CallTasksCreate(Input):
     customer_ids: Annotated[list[UUID], Field(min_length=1, max_length=AT_ONCE)] | None = None
     activity_ids: Annotated[list[UUID], Field(min_length=1, max_length=AT_ONCE)] | None = None
     scheduled_on: dt.date | None = Field(None, description="Missing: today.")
-    person_id: UUID | None = Field(None, description="Who calls; missing: the lead collector of each customer.")
+    person_id: UUID | None = Field(None, description="Who calls, and looks after the customers too from then on; missing: the lead collector of each.")
     title: Title = TITLE
     text: LongText | None = None
     dry_run: bool = Field(default=False, description="Only say what would become of each.")

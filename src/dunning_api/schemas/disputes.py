@@ -32,7 +32,10 @@ class DisputeCreate(Input):
     reason: Annotated[Code, Field(description="A code of your own: goods_damaged, price, not_delivered.")]
     text: LongText | None = None
     source: Annotated[Literal["team", "customer"], Field(description="Who raised it.")] = "team"
-    owner_id: Annotated[UUID | None, Field(description="Who sees to it; missing: the person for whom the key acts, else the lead collector.")] = None
+    owner_id: Annotated[
+        UUID | None,
+        Field(description="Who sees to it, and looks after the customer too from then on; missing: the person for whom the key acts, else the lead collector."),
+    ] = None
     deadline_on: Annotated[dt.date | None, Field(description="Until when; missing: the follow-up delay of the status.")] = None
     status_code: Annotated[Code, Field(description="A status of the category `disputed`.")] = "disputed"
     amount: Annotated[MoneyIn | None, Field(description="Where less than all that is open is contested: how much, taken from the oldest items.")] = None
