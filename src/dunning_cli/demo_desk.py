@@ -90,7 +90,7 @@ class Collector:
 
     def _open_items(self, customer: DemoCustomer) -> list[Any]:
         """Return what a customer has to pay, the oldest first."""
-        items = self._api.all(f"/ledgers/{self._ledger_id}/items", customer_id=self._customer_id(customer), state="open")
+        items = self._api.all(f"/ledgers/{self._ledger_id}/items", customer=self._customer_id(customer), state="open")
         return sorted((item for item in items if item["direction"] == "debit"), key=lambda item: (item["due_on"], item["number"]))
 
 

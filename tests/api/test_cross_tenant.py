@@ -39,7 +39,7 @@ NOUN_OF = {
     "model_id": "model", "contact_ids": "contact", "action_ids": "action", "person": "person",
     "team_id": "team", "rule_id": "rule", "absence_id": "absence",
     "activity_id": "activity", "activity_ids": "activity", "subject_id": "customer", "collector": "person", "team": "team", "contact_id": "contact",
-    "dispute_id": "dispute", "override_id": "override", "promise_id": "promise", "plan_id": "plan", "block_id": "block", "owner_id": "person", "item_ids": "item",
+    "dispute_id": "dispute", "override_id": "override", "promise_id": "promise", "plan_id": "plan", "block_id": "block", "owner_id": "person", "owner": "person", "plan": "plan", "item_ids": "item",
 }  # fmt: skip
 """What each name of an id stands for. A new id of the API is declared here, and made in `twins.py`."""
 

@@ -69,7 +69,7 @@ async def test_an_unknown_group_is_404_and_a_known_one_is_shown(books):
 async def test_a_block_from_the_system_before_becomes_a_hold_and_follows_what_is_stated(books):
     """Go-live: architecture 6."""
     made = await books.customer("C-7", dunning_block={"reason": "management", "until_on": "2026-03-31"})
-    query = {"customer_id": made["customer_id"], "in_force_on": "2026-03-02"}
+    query = {"customer": made["customer_id"], "in_force_on": "2026-03-02"}
     held = (await books.api.get("/v1/holds", params=query)).json()["data"]
     assert [(h["reason"], h["until_on"], h["origin"]) for h in held] == [("management", "2026-03-31", "stated")]
     await books.customer("C-7", language="it", dunning_block={"reason": "management", "until_on": "2026-03-31"})
