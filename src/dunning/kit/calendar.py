@@ -19,11 +19,16 @@ def holidays_of(country: str, subdivision: str | None, year: int) -> frozenset[d
         return frozenset()
 
 
-def knows(country: str, subdivision: str | None) -> bool:
-    """Tell whether the calendar has this country and subdivision."""
+@lru_cache(maxsize=1)
+def _known() -> dict[str, frozenset[str]]:
     import holidays  # see above
 
-    known = holidays.list_supported_countries(include_aliases=True)
+    return {country: frozenset(parts) for country, parts in holidays.list_supported_countries(include_aliases=True).items()}
+
+
+def knows(country: str, subdivision: str | None) -> bool:
+    """Tell whether the calendar has this country and subdivision."""
+    known = _known()
     return country in known and (subdivision is None or subdivision in known[country])
 
 

@@ -11,6 +11,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from jinja2 import Template
@@ -151,9 +152,14 @@ def _shape_problems(language: str, parts: object) -> list[Problem]:
 
 
 def _read_language(language: str, parts: Mapping[str, str | None]) -> Reading:
+    return _read_sources(language, tuple(parts.get(part) for part in PARTS))
+
+
+@lru_cache(maxsize=128)
+def _read_sources(language: str, sources: tuple[str | None, ...]) -> Reading:
+    """Read one language; the same texts are read again for each ledger, scenario and mail of one's own that names the template."""
     whole = Reading()
-    for part in PARTS:
-        source = parts.get(part)
+    for part, source in zip(PARTS, sources, strict=True):
         if not source or not source.strip():
             continue
         translated = translate_tags(source)
