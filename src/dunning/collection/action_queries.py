@@ -9,7 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
-from dunning.collection.totals_store import TOTALS_NOW
+from dunning.collection.totals_store import SHOWN
 from dunning.kit.database import ReadSession
 from dunning.kit.ids import ActionId, CustomerId, LedgerId, TenantId
 
@@ -62,7 +62,7 @@ async def actions_before(session: ReadSession, tenant_id: TenantId, where: Actio
 
     A channel is that of a message of the action, or of the task that takes its place.
     """
-    return await session.rows(f"select a.*, {TOTALS_NOW} as totals_now {_FOUND}", tenant_id, *_values(where, before, limit))
+    return await session.rows(f"select {SHOWN} {_FOUND}", tenant_id, *_values(where, before, limit))
 
 
 async def ids_before(session: ReadSession, tenant_id: TenantId, where: ActionFilter, before: UUID | None, limit: int) -> list[ActionId]:

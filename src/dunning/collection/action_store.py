@@ -10,7 +10,7 @@ from uuid import UUID
 
 import asyncpg
 
-from dunning.collection.totals_store import TOTALS_NOW
+from dunning.collection.totals_store import SHOWN
 from dunning.kit.database import ReadSession, Session, encode_json
 from dunning.kit.ids import ActionId, CustomerId, LedgerId, RunId, TenantId, new_id
 from dunning.scenarios.position import Id
@@ -153,7 +153,7 @@ async def insert_activities(
 
 async def action_row(session: ReadSession, tenant_id: TenantId, action_id: ActionId) -> asyncpg.Record | None:
     """Return one action, in `totals_now` with what it asks for now where it is live."""
-    return await session.row(f"select a.*, {TOTALS_NOW} as totals_now from action a where a.tenant_id = $1 and a.action_id = $2", tenant_id, action_id)
+    return await session.row(f"select {SHOWN} from action a where a.tenant_id = $1 and a.action_id = $2", tenant_id, action_id)
 
 
 async def action_rows(session: ReadSession, tenant_id: TenantId, action_ids: Sequence[ActionId]) -> list[asyncpg.Record]:

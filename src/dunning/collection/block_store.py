@@ -12,6 +12,7 @@ import asyncpg
 
 from dunning.kit.database import ReadSession, Session
 from dunning.kit.ids import ActionId, BlockId, CustomerId, ItemId, LedgerId, TenantId
+from dunning.tenancy.people_store import author_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +41,7 @@ class NewBlock:
         return self.release_when != "by_hand"
 
 
-_SELECT = """select b.*, i.items
+_SELECT = f"""select b.*, i.items, {author_of("b.placed_by")} as placed_by_name, {author_of("b.lifted_by")} as lifted_by_name
   from account_block b
   cross join lateral (
     select coalesce(jsonb_agg(jsonb_build_object('item_id', x.item_id, 'number', i.number, 'currency', i.currency,

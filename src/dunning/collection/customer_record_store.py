@@ -10,6 +10,7 @@ from typing import Any
 from dunning.collection.operation_rules import TO_INSURER
 from dunning.kit.database import ReadSession
 from dunning.kit.ids import ActionId, CustomerId, ScenarioId, TenantId
+from dunning.tenancy.people_store import author_of
 
 INVOICES_LOOKED_AT = 100
 """The latest invoices of a customer from which its usual days to pay are taken."""
@@ -49,6 +50,7 @@ class InsurerNotice:
     recorded_at: dt.datetime
     done_at: dt.datetime | None
     actor: str | None
+    author: str | None
     task_id: ActionId | None
     params: Mapping[str, Any]
     result: Mapping[str, Any]
@@ -93,7 +95,8 @@ async def days_granted(session: ReadSession, tenant_id: TenantId, customer_id: C
 async def insurer_notices(session: ReadSession, tenant_id: TenantId, customer_id: CustomerId) -> list[InsurerNotice]:
     """Return the latest operations that tell a customer's insurer something, the last first."""
     rows = await session.rows(
-        """select o.action_id, o.operation_no, o.kind, o.state, o.recorded_at, o.done_at, o.actor, k.action_id as task_id, o.params, o.result
+        f"""select o.action_id, o.operation_no, o.kind, o.state, o.recorded_at, o.done_at, o.actor, {author_of("o.actor")} as author, k.action_id as task_id,
+                  o.params, o.result
              from action a join operation_record o on o.tenant_id = $1 and o.action_id = a.action_id
              left join action k on k.tenant_id = $1 and k.operation_action_id = o.action_id and k.operation_no = o.operation_no
             where a.tenant_id = $1 and a.customer_id = $2 and o.kind = any ($3::text[])

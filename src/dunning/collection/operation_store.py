@@ -13,6 +13,7 @@ import asyncpg
 from dunning.collection.operation_rules import WAITING_FOR_OPERATION
 from dunning.kit.database import ReadSession, Session, encode_json
 from dunning.kit.ids import ActionId, CustomerId, LedgerId, TenantId
+from dunning.tenancy.people_store import author_of
 
 _LIVE = "('awaiting_approval', 'scheduled', 'executed', 'waiting')"
 
@@ -104,7 +105,7 @@ async def insert_tasks(session: Session, tenant_id: TenantId, ledger_id: LedgerI
 async def operations_of(session: ReadSession, tenant_id: TenantId, action_id: ActionId) -> list[asyncpg.Record]:
     """Return the operations of an action in their order, each with the task by which a person carries it out."""
     return await session.rows(
-        """select o.*, k.action_id as task_id from operation_record o
+        f"""select o.*, {author_of("o.actor")} as author, k.action_id as task_id from operation_record o
              left join action k on k.tenant_id = $1 and k.operation_action_id = o.action_id and k.operation_no = o.operation_no
             where o.tenant_id = $1 and o.action_id = $2 order by o.operation_no""",
         tenant_id,

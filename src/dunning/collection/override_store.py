@@ -12,6 +12,7 @@ import asyncpg
 
 from dunning.kit.database import ReadSession, Session
 from dunning.kit.ids import CustomerId, LedgerId, OverrideId, ScenarioId, TenantId
+from dunning.tenancy.people_store import author_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,12 +29,17 @@ class StoredOverride:
     template_versions: dict[str, Any]
     reason: str
     actor: str
+    author: str
     created_at: dt.datetime
     removed_at: dt.datetime | None
     removed_by: str | None
+    removed_by_name: str | None
 
 
-_COLUMNS = "override_id, ledger_id, customer_id, scenario_id, kind, step_code, content, reason, actor, created_at, removed_at, removed_by"
+_COLUMNS = (
+    f"override_id, ledger_id, customer_id, scenario_id, kind, step_code, content, reason, actor, {author_of('actor')} as author, created_at, removed_at,"
+    f" removed_by, {author_of('removed_by')} as removed_by_name"
+)
 
 
 def _override(row: asyncpg.Record) -> StoredOverride:
@@ -49,9 +55,11 @@ def _override(row: asyncpg.Record) -> StoredOverride:
         template_versions=content.get("template_versions", {}),
         reason=row["reason"],
         actor=row["actor"],
+        author=row["author"],
         created_at=row["created_at"],
         removed_at=row["removed_at"],
         removed_by=row["removed_by"],
+        removed_by_name=row["removed_by_name"],
     )
 
 

@@ -86,8 +86,8 @@ async def set_override(
         await override_store.remove_override(session, tenant_id, replaced.override_id, actor, clock.now())
     made = StoredOverride(
         override_id=OverrideId(new_id()), ledger_id=customer.ledger_id, customer_id=customer_id, scenario_id=scenario_id, kind=kind.value,
-        step_code=step_code, content=dict(content), template_versions=frozen, reason=reason, actor=actor, created_at=clock.now(),
-        removed_at=None, removed_by=None,
+        step_code=step_code, content=dict(content), template_versions=frozen, reason=reason, actor=actor, author=actor,
+        created_at=clock.now(), removed_at=None, removed_by=None, removed_by_name=None,
     )  # fmt: skip
     await override_store.insert_override(session, tenant_id, made)
     before = next((definition.step_content(step) for step in scenario.steps if step.code == step_code), None)
@@ -97,7 +97,7 @@ async def set_override(
         customer_id=customer_id, data=data,
     )  # fmt: skip
     await _changed(session, clock, tenant_id, customer_id, customer.ledger_id)
-    return made
+    return await override_of(session, tenant_id=tenant_id, override_id=made.override_id)
 
 
 async def remove_override(session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, override_id: OverrideId, reason: str) -> StoredOverride:

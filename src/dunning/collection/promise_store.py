@@ -13,6 +13,7 @@ import asyncpg
 from dunning.collection.promise_rules import broken_on, last_day
 from dunning.kit.database import ReadSession, Session
 from dunning.kit.ids import ActionId, CustomerId, ItemId, LedgerId, PlanId, PromiseId, TenantId
+from dunning.tenancy.people_store import author_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +68,7 @@ class Turn(NamedTuple):
     look_on: dt.date | None
 
 
-_SELECT = """select p.*, i.items
+_SELECT = f"""select p.*, {author_of("p.actor")} as author, i.items
   from promise p
   cross join lateral (
     select jsonb_agg(jsonb_build_object('item_id', x.item_id, 'number', i.number, 'open_at_start_minor', x.open_at_start_minor,
@@ -192,7 +193,7 @@ async def update_promise(session: Session, tenant_id: TenantId, promise_id: Prom
 async def history_of(session: ReadSession, tenant_id: TenantId, customer_id: CustomerId, subject_id: UUID) -> list[asyncpg.Record]:
     """Return what happened to a promise or plan, the oldest first."""
     return await session.rows(
-        """select kind, actor, business_at, data from event where tenant_id = $1 and customer_id = $2 and subject_id = $3 order by event_id""",
+        f"""select kind, actor, {author_of("actor")} as author, business_at, data from event where tenant_id = $1 and customer_id = $2 and subject_id = $3 order by event_id""",
         tenant_id,
         customer_id,
         subject_id,
@@ -210,7 +211,7 @@ async def insert_plan(session: Session, tenant_id: TenantId, terms: Terms, total
 
 async def plan_of(session: ReadSession, tenant_id: TenantId, plan_id: PlanId) -> asyncpg.Record | None:
     """Return one plan."""
-    return await session.row("select * from payment_plan where tenant_id = $1 and plan_id = $2", tenant_id, plan_id)
+    return await session.row(f"select n.*, {author_of('n.actor')} as author from payment_plan n where tenant_id = $1 and plan_id = $2", tenant_id, plan_id)
 
 
 async def plans_after(
@@ -218,7 +219,7 @@ async def plans_after(
 ) -> list[asyncpg.Record]:
     """Return plans past an id, by id."""
     return await session.rows(
-        """select * from payment_plan
+        f"""select n.*, {author_of("n.actor")} as author from payment_plan n
             where tenant_id = $1 and ($2::uuid is null or plan_id > $2) and ($4::uuid is null or ledger_id = $4)
               and ($5::uuid is null or customer_id = $5) and ($6::text is null or state = $6) order by plan_id limit $3""",
         tenant_id, after, limit, ledger_id, customer_id, state,

@@ -11,8 +11,10 @@ import asyncpg
 
 from dunning.kit.database import ReadSession, Session
 from dunning.kit.ids import CustomerId, LedgerId, RunId, TenantId
+from dunning.tenancy.people_store import author_of
 
 OPEN_STATES = ("queued", "planning", "proposed", "committing")
+_SELECT = f"select r.*, {author_of('r.actor')} as author from run r"
 
 
 async def insert_run(
@@ -53,18 +55,18 @@ async def insert_run(
 
 async def run_of(session: ReadSession, tenant_id: TenantId, run_id: RunId) -> asyncpg.Record | None:
     """Return one run."""
-    return await session.row("select * from run where tenant_id = $1 and run_id = $2", tenant_id, run_id)
+    return await session.row(f"{_SELECT} where tenant_id = $1 and run_id = $2", tenant_id, run_id)
 
 
 async def run_for_change(session: Session, tenant_id: TenantId, run_id: RunId) -> asyncpg.Record | None:
     """Return one run with its row locked."""
-    return await session.row("select * from run where tenant_id = $1 and run_id = $2 for update", tenant_id, run_id)
+    return await session.row(f"{_SELECT} where tenant_id = $1 and run_id = $2 for update of r", tenant_id, run_id)
 
 
 async def open_run_of(session: ReadSession, tenant_id: TenantId, ledger_id: LedgerId) -> asyncpg.Record | None:
     """Return the ledger's open run."""
     return await session.row(
-        "select * from run where tenant_id = $1 and ledger_id = $2 and not dry_run and state = any ($3::text[])", tenant_id, ledger_id, list(OPEN_STATES)
+        f"{_SELECT} where tenant_id = $1 and ledger_id = $2 and not dry_run and state = any ($3::text[])", tenant_id, ledger_id, list(OPEN_STATES)
     )
 
 
@@ -73,7 +75,7 @@ async def runs_before(
 ) -> list[asyncpg.Record]:
     """Return runs below an id, the newest first."""
     return await session.rows(
-        """select * from run where tenant_id = $1 and ($2::uuid is null or run_id < $2) and ($4::uuid is null or ledger_id = $4)
+        f"""{_SELECT} where tenant_id = $1 and ($2::uuid is null or run_id < $2) and ($4::uuid is null or ledger_id = $4)
              and ($5::text is null or state = $5) order by run_id desc limit $3""",
         tenant_id, before, limit, ledger_id, state,
     )  # fmt: skip

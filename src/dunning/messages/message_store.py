@@ -9,6 +9,7 @@ import asyncpg
 from dunning.kit.database import ReadSession, Session
 from dunning.kit.ids import ActionId, ClaimId, CustomerId, LedgerId, MessageId, TenantId
 from dunning.messages.addresses import address_digest
+from dunning.tenancy.people_store import author_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +69,7 @@ async def message_row(session: ReadSession, tenant_id: TenantId, message_id: Mes
 async def history_rows(session: ReadSession, tenant_id: TenantId, message_id: MessageId) -> list[asyncpg.Record]:
     """Return every change of a message, oldest first."""
     return await session.rows(
-        """select from_state, to_state, reason, actor, data, recorded_at from message_event
+        f"""select from_state, to_state, reason, actor, {author_of("actor")} as author, data, recorded_at from message_event
             where tenant_id = $1 and message_id = $2 order by recorded_at, message_event_id""",
         tenant_id,
         message_id,

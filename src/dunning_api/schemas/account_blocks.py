@@ -79,8 +79,10 @@ class BlockOut(Output):
     items: list[BlockItemOut]
     placed_on: dt.date
     placed_by: str
+    placed_by_name: str
     lifted_on: dt.date | None
     lifted_by: str | None
+    lifted_by_name: str | None
     lifted_because: str | None
     confirmed: Annotated[dict[str, Any], Field(description="What the CRM has confirmed: `blocked` and `unblocked`, each with reference, note, actor, at.")]
     created_at: dt.datetime

@@ -49,6 +49,7 @@ class ActionOut(Output):
     content_mode: str | None
     document_id: UUID | None
     person_id: UUID | None
+    person_name: str | None
     model_id: UUID | None
     copied_from_action_id: UUID | None
     superseded_by: UUID | None
@@ -59,8 +60,10 @@ class ActionOut(Output):
     operation_action_id: UUID | None
     operation_no: int | None
     created_by: str | None
+    created_by_name: str | None
     approved_at: dt.datetime | None
     approved_by: str | None
+    approved_by_name: str | None
     local_date: dt.date
     scheduled_on: dt.date
     state: ActionState
@@ -177,12 +180,13 @@ class OperationOut(Output):
     reference: str | None
     note: str | None
     actor: str | None
+    author: Annotated[str | None, Field(description="The name behind `actor`.")]
     done_at: dt.datetime | None
 
     @classmethod
     def of(cls, row: asyncpg.Record) -> OperationOut:
         """Show an operation."""
-        plain = ("operation_no", "kind", "at_moment", "state", "task_id", "params", "actor", "done_at")
+        plain = ("operation_no", "kind", "at_moment", "state", "task_id", "params", "actor", "author", "done_at")
         return cls(**{name: row[name] for name in plain}, **operation_facts(row["result"], row["params"]))
 
 

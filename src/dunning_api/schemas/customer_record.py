@@ -75,7 +75,7 @@ EXAMPLE: dict[str, Any] = {
                 "task_id": "0198c0de-0000-7000-8000-000000000022", "due_on": "2026-02-20", "done_on": "2026-02-21",
                 "amounts": [{"amount": "1200.00", **_EUR}], "item_ids": ["0198c0de-0000-7000-8000-000000000041"], "policy": "POL-88/1001", "reference": "W-17",
                 "note": None,
-                "recorded_at": "2026-02-20T06:00:00Z", "done_at": "2026-02-21T09:30:00Z", "actor": "person:0198c0de-0000-7000-8000-000000000031",
+                "recorded_at": "2026-02-20T06:00:00Z", "done_at": "2026-02-21T09:30:00Z", "actor": "person:0198c0de-0000-7000-8000-000000000031", "author": "Anna Bianchi",
                 "url": "/v1/actions/0198c0de-0000-7000-8000-000000000021",
             }
         ],
@@ -156,6 +156,7 @@ class InsurerNoticeOut(Output):
     recorded_at: dt.datetime
     done_at: dt.datetime | None
     actor: str | None
+    author: Annotated[str | None, Field(description="The name behind `actor`.")]
     url: str
 
 
@@ -168,7 +169,7 @@ class InsuranceOut(Output):
     @classmethod
     def told(cls, insurance: Insurance) -> InsuranceOut:
         """Show insurance."""
-        plain = ("action_id", "operation_no", "kind", "state", "task_id", "recorded_at", "done_at", "actor")
+        plain = ("action_id", "operation_no", "kind", "state", "task_id", "recorded_at", "done_at", "actor", "author")
         notices = [
             InsurerNoticeOut(
                 **{name: getattr(one, name) for name in plain}, **operation_facts(one.result, one.params), url=f"/v1/actions/{one.action_id}"

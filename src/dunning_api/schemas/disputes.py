@@ -131,6 +131,7 @@ class DisputeOut(Output):
     text: str | None
     source: str
     owner_id: UUID | None
+    owner_name: str | None
     deadline_on: dt.date | None
     overdue_on: Annotated[dt.date | None, Field(description="When its deadline was found passed.")]
     attention: Annotated[
@@ -139,10 +140,12 @@ class DisputeOut(Output):
     ]
     opened_on: dt.date
     opened_by: str
+    opened_by_name: str
     resolution: str | None
     resolution_text: str | None
     resolved_on: dt.date | None
     resolved_by: str | None
+    resolved_by_name: str | None
     held_until: Annotated[dt.date | None, Field(description="The last day on which its items are held after it was resolved.")]
     credit_awaited: Annotated[bool, Field(description="Whether a credit note for it is still to come; when it has, the hold ends.")]
     follow_up_action_id: Annotated[UUID | None, Field(description="The task that follows it up; once it is accepted, the one that sees to the credit note.")]

@@ -107,6 +107,7 @@ class MessageChangeOut(Output):
     to_state: str
     reason: str | None
     actor: str
+    author: Annotated[str, Field(description="The name behind `actor`.")]
     details: dict[str, Any]
     recorded_at: dt.datetime
 
@@ -125,6 +126,7 @@ class MessageWithHistory(MessageOut):
                 to_state=h["to_state"],
                 reason=h["reason"],
                 actor=h["actor"],
+                author=h["author"],
                 details=h["data"],
                 recorded_at=h["recorded_at"],
             )

@@ -149,6 +149,7 @@ class PromiseOut(Output):
     reminder_action_id: UUID | None
     items: list[PromiseItemOut]
     actor: str
+    author: Annotated[str, Field(description="The name behind `actor`.")]
     version: int
     created_at: dt.datetime
     updated_at: dt.datetime
@@ -164,6 +165,7 @@ class PromiseEventOut(Output):
 
     kind: str
     actor: str
+    author: Annotated[str, Field(description="The name behind `actor`.")]
     at: dt.datetime
     data: dict[str, Any]
 
@@ -176,7 +178,7 @@ class PromiseRecord(PromiseOut):
     @classmethod
     def whole(cls, row: asyncpg.Record, history: list[asyncpg.Record]) -> PromiseRecord:
         """Show a promise with its history."""
-        told = [PromiseEventOut(kind=one["kind"], actor=one["actor"], at=one["business_at"], data=one["data"]) for one in history]
+        told = [PromiseEventOut(kind=one["kind"], actor=one["actor"], author=one["author"], at=one["business_at"], data=one["data"]) for one in history]
         return cls(**promise_fields(row), history=told)
 
 
@@ -285,6 +287,7 @@ class PlanOut(Output):
     agreed_on: dt.date
     ended_on: dt.date | None
     actor: str
+    author: Annotated[str, Field(description="The name behind `actor`.")]
     instalments: list[PromiseOut]
     version: int
     created_at: dt.datetime

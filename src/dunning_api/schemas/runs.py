@@ -77,6 +77,7 @@ class RunOut(Output):
     held_reasons: list[dict[str, Any]]
     error: str | None
     actor: str
+    author: Annotated[str, Field(description="The name behind `actor`.")]
     business_at: dt.datetime
     created_at: dt.datetime
     started_at: dt.datetime | None
@@ -105,6 +106,7 @@ class RunOut(Output):
             held_reasons=row["held_reasons"],
             error=row["error"],
             actor=row["actor"],
+            author=row["author"],
             business_at=row["business_at"],
             created_at=row["created_at"],
             started_at=row["started_at"],

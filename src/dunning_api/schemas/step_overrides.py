@@ -77,9 +77,11 @@ class StepOverrideOut(Output):
     content: dict[str, Any]
     reason: str
     actor: str
+    author: Annotated[str, Field(description="The name behind `actor`.")]
     created_at: dt.datetime
     removed_at: dt.datetime | None
     removed_by: str | None
+    removed_by_name: str | None
     standing: Literal["in_force", "removed", "step_gone", "step_in_scenario", "does_not_fit"]
 
     @classmethod
