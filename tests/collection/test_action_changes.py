@@ -103,6 +103,8 @@ async def test_a_replaced_action_names_its_successor_which_completes_its_step(st
     made = await stage.post(f"/actions/{action['action_id']}/replace", body, status=201)
     old = await stage.action(action["action_id"])
     assert (old["state"], old["reason"], old["superseded_by"]) == ("superseded", "They prefer a word.", made["action_id"])
+    assert [(one["item_id"], one["state"], one["reason"]) for one in old["items"]] == [(str(item), "void", "superseded") for item in items]
+    assert {one["action_id"] for one in await stage.actions(item=str(items[0]))} == {action["action_id"], made["action_id"]}
     assert (made["origin"], made["state"], made["counts_as_step"]) == ("specific", "executed", "01")
     await stage.settle()
     assert await mails(stage) == ["10000 20000"]

@@ -180,6 +180,40 @@ async def test_what_replaces_a_follow_up_follows_the_dispute_up(stage: Stage) ->
     assert (await now(stage, made))["state"] == "resolved"
 
 
+async def test_a_question_to_a_colleague_that_replaces_a_follow_up_decides_nothing_by_having_been_sent(stage: Stage) -> None:
+    """S4-03, S4-04: the mail leaves, the dispute stays open and asks for somebody, and nobody reminds of its item."""
+    made, item = await opened(stage)
+    await stage.api.patch("/v1/tenant", json={"internal_domains": ["acme.example"]})
+    mail = {"kind": "notice", "audience": "internal", "to_emails": ["bob@acme.example"], "text": "Did we deliver?"}
+    new = {"title": "Ask the warehouse", "mode": "automatic", "content": mail, "reason": "They know."}
+    asked = await stage.post(f"/actions/{made['follow_up_action_id']}/replace", new, status=201)
+    followed = await now(stage, made)
+    assert (await stage.action(asked["action_id"]))["state"] == "completed"
+    assert (followed["state"], followed["resolution"], followed["attention"]) == ("open", None, ["not_followed_up"])
+    await stage.advance(days=2)
+    assert (len(await stage.accepted()), await stage.progress(item)) == (1, []), "the question, and no reminder"
+    await sound(stage)
+
+
+async def test_whoever_gets_the_task_that_follows_a_dispute_up_owns_the_dispute(stage: Stage) -> None:
+    """S4-04: by the action, in bulk, and by what replaces it; the list by owner finds it."""
+    made, _ = await opened(stage)
+    people = [
+        (await stage.post("/people", {"name": name, "email": f"{name}@acme.example", "role": "collector"}, status=201))["person_id"] for name in ("a", "b", "c")
+    ]
+    task = f"/actions/{made['follow_up_action_id']}"
+    await stage.api.patch(f"/v1{task}", json={"person_id": people[0]}, headers={"If-Match": "*"})
+    owners = [(await now(stage, made))["owner_id"]]
+    await stage.post("/actions/bulk", {"act": "reassign", "action_ids": [made["follow_up_action_id"]], "person_id": people[1]})
+    owners += [(await now(stage, made))["owner_id"]]
+    new = {"title": "Ask", "content": {"kind": "task", "task_text": "Ask."}, "reason": "Nearer.", "person_id": people[2]}
+    await stage.post(f"{task}/replace", new, status=201)
+    owners += [(await now(stage, made))["owner_id"]]
+    assert owners == people
+    assert [row["dispute_id"] for row in (await stage.get("/disputes", owner=people[2]))["data"]] == [made["dispute_id"]]
+    assert [event["data"]["to"] for event in await told(stage, "dispute.changed")] == [{"owner_id": one} for one in people]
+
+
 async def test_a_deadline_that_passes_is_told_once_and_shown(stage: Stage) -> None:
     """Not on the day itself; once a deadline, so that a later one can pass again."""
     made, _ = await opened(stage, deadline_on="2026-03-04")

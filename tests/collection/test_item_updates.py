@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+import pytest
 
 from dunning.evidence.tokens import token_of
 from tests.collection.stage import Stage
@@ -52,6 +53,28 @@ async def test_a_mail_to_the_customer_now_is_about_the_items_as_they_stand_after
     assert (excluded["message"]["state"], excluded["message"]["reason"]) == ("cancelled", "excluded_status")
     await stage.settle()
     assert await mails(stage) == ["10000"]
+
+
+@pytest.mark.parametrize("then", ["task", "mail"])
+async def test_a_mail_now_and_a_specific_action_later_are_both_done(stage: Stage, then: str) -> None:
+    """S4-10, S4-12: the action keeps the items from the scenario and from other mails, not from the mail of the same call."""
+    customer_id, (first, *_) = await opened(stage)
+    later = {
+        "title": "Later",
+        "scheduled_on": "2026-03-05",
+        **(_task() if then == "task" else {"mode": "automatic", "content": {"text": "Again: #document_numbers."}}),
+    }
+    done = await update(stage, customer_id, first, comment="Called.", notify="customer", message={"text": "As we said: #document_numbers."}, next=later)
+    await stage.settle()
+    assert [(await stage.action(done[name]["action_id"]))["state"] for name in ("message", "action")] == [
+        "completed",
+        "waiting" if then == "task" else "scheduled",
+    ]
+    assert await mails(stage) == ["10000"]
+    other = await stage.post(f"/customers/{customer_id}/messages", {"text": "And this?", "item_ids": [str(first)]}, status=409)
+    assert other["reason"] == "specific_action"
+    await stage.remind()
+    assert await mails(stage) == ["10000", "20000 30000"]
 
 
 async def test_following_the_scenario_takes_items_out_of_their_specific_action(stage: Stage) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 
+import pytest
+
 from tests.collection.stage import TODAY, Stage, scenario, step
 
 
@@ -317,8 +319,9 @@ async def test_mails_leave_inside_the_window_of_the_customers_own_hours(stage: S
     assert dt.datetime.fromisoformat(message["accepted_at"]) == dt.datetime(2026, 3, 3, 13, 0, tzinfo=dt.UTC)
 
 
-async def test_a_checkpoint_stops_until_somebody_says_go_on(stage: Stage) -> None:
-    """S2-23, S2-14: a task between two mails holds the item until it is done."""
+@pytest.mark.parametrize("how", ["approve", "complete"])
+async def test_a_checkpoint_stops_until_somebody_says_go_on(stage: Stage, how: str) -> None:
+    """S2-23, S2-14: a task between two mails holds the item until a person approves it, or completes it as any other task."""
     check = step(2, "check", 2, notices=[], mode="manual", task={"kind": "checkpoint", "text": "May we go on?"})
     await stage.open(scenario(step(1, "a", 1), check, step(3, "b", 3)))
     await stage.customer()
@@ -326,7 +329,8 @@ async def test_a_checkpoint_stops_until_somebody_says_go_on(stage: Stage) -> Non
     await stage.advance(days=6)
     assert await stage.accepted() == ["a ap@c1.example"]
     (waiting,) = await stage.actions(state="waiting")
-    await stage.post(f"/actions/{waiting['action_id']}/complete", {})
+    passed = await stage.post(f"/actions/{waiting['action_id']}/{how}", {} if how == "complete" else None)
+    assert (passed["state"], passed["approved_by"]) == ("completed", "key:all" if how == "approve" else None)
     await stage.advance(days=2)
     assert await stage.accepted() == ["a ap@c1.example", "b ap@c1.example"]
     assert TODAY == dt.date(2026, 3, 2)

@@ -226,12 +226,20 @@ async def test_afterwards_the_items_go_on_from_a_named_step(stage: Stage) -> Non
     assert (await stage.progress(other))[-1] == "01#0 completed 2026-03-02"
 
 
-async def test_a_settled_task_ends_by_itself_in_the_night(stage: Stage) -> None:
-    """S4-20: of a waiting task alike."""
-    customer_id, (item, *_) = await opened(stage, days_overdue=-20)
-    made = await make(stage, customer_id, task(item, scheduled_on="2026-03-20"))
+async def test_a_settled_task_ends_by_itself_on_its_day_and_keeps_its_items_until_then(stage: Stage) -> None:
+    """S4-20: of a waiting task alike; a payment that is returned before the day does not give its items to the scenario."""
+    customer_id, (item, other, *_) = await opened(stage, days_overdue=-1)
+    made, again = [await make(stage, customer_id, task(one, scheduled_on="2026-03-20")) for one in (item, other)]
     await stage.pay("100.00", item)
-    await stage.advance(days=1)
+    returned = await stage.pay("200.00", other)
+    await stage.advance(days=2)
+    assert [(await stage.action(one["action_id"]))["state"] for one in (made, again)] == ["waiting", "waiting"]
+    await stage.payment_returns(returned)
+    await stage.advance(days=14)
+    assert "20000" not in " ".join(await mails(stage))
+    assert (await stage.action(made["action_id"]))["state"] == "waiting"
+    await stage.advance(days=3)
+    assert (await stage.action(again["action_id"]))["state"] == "waiting"
     ended = await stage.action(made["action_id"])
     assert (ended["state"], ended["reason"], [i["state"] for i in ended["items"]]) == ("cancelled", "settled", ["released"])
 

@@ -133,11 +133,12 @@ async def has_message_under_way(session: ReadSession, tenant_id: TenantId, actio
     )
 
 
-async def settled_actions(session: ReadSession, tenant_id: TenantId, ledger_id: LedgerId, limit: int) -> list[asyncpg.Record]:
-    """Return live actions that tell nobody by themselves and none of whose pending items is open."""
+async def settled_actions(session: ReadSession, tenant_id: TenantId, ledger_id: LedgerId, today: dt.date, limit: int) -> list[asyncpg.Record]:
+    """Return live actions that tell nobody by themselves and none of whose pending items is open; a specific one from its day on."""
     return await session.rows(
         """select a.* from action a
             where a.tenant_id = $1 and a.ledger_id = $2 and a.state in ('awaiting_approval', 'scheduled', 'waiting')
+              and (a.origin <> 'specific' or a.scheduled_on <= $4)
               and case when a.origin = 'scenario' then
                 exists (select 1 from item_progress p where p.tenant_id = $1 and p.action_id = a.action_id and p.state = 'pending')
                 and not exists (
@@ -153,7 +154,7 @@ async def settled_actions(session: ReadSession, tenant_id: TenantId, ledger_id: 
               and not exists (select 1 from message m where m.tenant_id = $1 and m.action_id = a.action_id
                                and m.state in ('committing', 'uncertain', 'held', 'accepted'))
             order by a.action_id limit $3""",
-        tenant_id, ledger_id, limit,
+        tenant_id, ledger_id, limit, today,
     )  # fmt: skip
 
 

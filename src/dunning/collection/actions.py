@@ -22,6 +22,7 @@ from dunning.kit.database import ReadSession, Session
 from dunning.kit.errors import Conflict, Malformed, NotFound
 from dunning.kit.ids import ActionId, CustomerId, LedgerId, TenantId
 from dunning.ledger.customer_state import facts_changed, lock_customers
+from dunning.scenarios.steps import TaskKind
 from dunning.tenancy import people
 
 FARTHEST_DAYS = 366
@@ -100,8 +101,14 @@ def why_not(action: asyncpg.Record, event: ActionEvent) -> str | None:
 async def approve_action(session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, action_id: ActionId, outbound: Outbound) -> asyncpg.Record:
     """Let an action go: it is carried out on facts as they are now, or on its day where that is still to come.
 
-    Settled, held and covered rows drop out; with none left the action is cancelled with the cause. A notice in manual mode is sent by this.
+    Settled, held and covered rows drop out; with none left the action is cancelled with the cause. A notice in manual mode is sent by this, and a
+    checkpoint is passed.
     """
+    found = await action_of(session, tenant_id=tenant_id, action_id=action_id)
+    if found["task_kind"] == TaskKind.CHECKPOINT and found["state"] == "waiting":
+        await complete_action(session, clock, tenant_id=tenant_id, actor=actor, action_id=action_id, completed_on=None, note=None, outbound=outbound)
+        await action_store.note_approval(session, tenant_id, [action_id], actor, clock.now())
+        return await action_of(session, tenant_id=tenant_id, action_id=action_id)
     action, scene = await taken(session, clock, tenant_id, action_id, ActionEvent.APPROVED, outbound=outbound, actor=actor)
     await action_store.note_approval(session, tenant_id, [action_id], actor, clock.now())
     await tell(session, clock, scene, action, "action.approved", {})
@@ -239,13 +246,13 @@ async def carry_out_many(session: Session, clock: Clock, *, tenant_id: TenantId,
 
 
 async def cancel_settled(session: Session, clock: Clock, *, tenant_id: TenantId, ledger_id: LedgerId, outbound: Outbound, limit: int) -> int:
-    """End waiting, scheduled and unapproved actions none of whose items is open any more, and return how many there were."""
-    rows = await action_queries.settled_actions(session, tenant_id, ledger_id, limit)
+    """End waiting, scheduled and unapproved actions none of whose items is open any more, and return how many there were; specific ones on their day."""
+    scene = await scenes.scene_of(session, clock, tenant_id=tenant_id, ledger_id=ledger_id, outbound=outbound, actor="nightly")
+    rows = await action_queries.settled_actions(session, tenant_id, ledger_id, scene.today, limit)
     if not rows:
         return 0
     await lock_customers(session, tenant_id, sorted({CustomerId(row["customer_id"]) for row in rows}, key=lambda c: c.bytes))
-    settled = {row["action_id"] for row in await action_queries.settled_actions(session, tenant_id, ledger_id, limit)}
-    scene = await scenes.scene_of(session, clock, tenant_id=tenant_id, ledger_id=ledger_id, outbound=outbound, actor="nightly")
+    settled = {row["action_id"] for row in await action_queries.settled_actions(session, tenant_id, ledger_id, scene.today, limit)}
     gone = [row for row in rows if row["action_id"] in settled]
     await carrying.cancel(session, clock, scene, gone, "settled")
     return len(gone)

@@ -156,6 +156,7 @@ async def _do(session: Session, clock: Clock, scene: Scene, bulk: Bulk, chosen: 
         await bulk_store.give_to(session, tenant_id, ids, bulk.person_id)
         customer_ids = {CustomerId(action["customer_id"]) for action in chosen}
         await owners.let_see(session, clock, tenant_id=tenant_id, actor=scene.actor, person_id=bulk.person_id, customer_ids=customer_ids)
+        await owners.own_disputes(session, clock, tenant_id=tenant_id, actor=scene.actor, person_id=bulk.person_id, action_ids=ids)
         data = {"person_id": bulk.person_id}
     await _tell(session, clock, scene, bulk, chosen, data)
     return {}

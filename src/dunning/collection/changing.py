@@ -60,6 +60,7 @@ async def change_action(
     if "person_id" in changed:
         customer_ids = [CustomerId(action["customer_id"])]
         await owners.let_see(session, clock, tenant_id=tenant_id, actor=actor, person_id=changed["person_id"], customer_ids=customer_ids)
+        await owners.own_disputes(session, clock, tenant_id=tenant_id, actor=actor, person_id=changed["person_id"], action_ids=[action_id])
     await actions.tell(
         session, clock, scene, action, "action.changed", {"from": _told(action, changed), "to": _told(changed, changed), "fields": sorted(changes)}
     )

@@ -180,6 +180,22 @@ async def credited(session: Session, tenant_id: TenantId, customer_ids: Sequence
     )
 
 
+async def give(session: Session, tenant_id: TenantId, action_ids: Collection[ActionId], owner_id: UUID | None) -> list[asyncpg.Record]:
+    """Give the open disputes that some actions follow up to one owner, and return those that changed with who had them before."""
+    return await session.rows(
+        """with before as (
+             select d.dispute_id, d.customer_id, d.owner_id from action a
+               join dispute d on d.tenant_id = $1 and d.customer_id = a.customer_id and d.follow_up_action_id = a.action_id
+              where a.tenant_id = $1 and a.action_id = any ($2::uuid[]) and d.state = 'open' and d.owner_id is distinct from $3 for update of d)
+           update dispute d set owner_id = $3, version = d.version + 1, updated_at = clock_timestamp()
+             from before b where d.tenant_id = $1 and d.dispute_id = b.dispute_id
+           returning d.dispute_id, d.customer_id, b.owner_id as former_id""",
+        tenant_id,
+        list(action_ids),
+        owner_id,
+    )
+
+
 async def open_disputes_followed_up_by(
     session: ReadSession, tenant_id: TenantId, customer_ids: Sequence[UUID], action_ids: Sequence[UUID]
 ) -> list[asyncpg.Record]:

@@ -46,6 +46,7 @@ from dunning.ledger import customers, item_comments, item_statuses, ledgers
 from dunning.ledger.comment_store import Mark
 from dunning.ledger.customer_state import facts_changed, lock_customers, watch
 from dunning.ledger.item_statuses import DISPUTE_RESOLVED, DISPUTED
+from dunning.scenarios.steps import StepKind
 from dunning.tenancy import people
 
 FOLLOW_UP_DAYS = 14
@@ -260,21 +261,23 @@ async def note_overdue(session: Session, clock: Clock, scene: Scene, customer_id
 
 @endings.register
 async def follow_ups_ended(session: Session, clock: Clock, scene: Scene, actions: Sequence[asyncpg.Record], how: str) -> None:
-    """Resolve disputes whose follow-ups a person has completed; of those whose were cancelled, tell that nobody follows the dispute up any more.
+    """Resolve disputes whose follow-up tasks a person has completed; of those whose ended otherwise, tell that nobody follows the dispute up any more.
 
-    Such a one stays open, and is listed as one that needs attention. What replaced a follow-up follows up in its place.
+    Such a one stays open, and is listed as one that needs attention. What replaced a follow-up follows up in its place; a mail that did, say a question
+    to a colleague, decides nothing by having been sent.
     """
     if how == "superseded":
         return
     rows = await dispute_store.open_disputes_followed_up_by(
         session, scene.tenant_id, [action["customer_id"] for action in actions], [action["action_id"] for action in actions]
     )
-    if rows and how == "completed":
-        await _resolve(session, clock, scene, [DisputeId(row["dispute_id"]) for row in rows], None, None)
-        return
+    done = {action["action_id"] for action in actions if how == "completed" and action["kind"] == StepKind.TASK}
+    if decided := [DisputeId(row["dispute_id"]) for row in rows if row["follow_up_action_id"] in done]:
+        await _resolve(session, clock, scene, decided, None, None)
     told = [
         NewEvent("dispute.not_followed_up", "dispute", row["dispute_id"], CustomerId(row["customer_id"]), {"action_id": row["follow_up_action_id"]})
         for row in rows
+        if row["follow_up_action_id"] not in done
     ]
     await events.record_many(session, clock, tenant_id=scene.tenant_id, actor=scene.actor, events=told)
 

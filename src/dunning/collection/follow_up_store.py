@@ -152,11 +152,14 @@ async def actions_on_breach(session: Session, tenant_id: TenantId, item_ids: Seq
     )
 
 
-async def settled_specific_actions(session: Session, tenant_id: TenantId, customer_ids: Sequence[UUID]) -> list[asyncpg.Record]:
-    """Lock and return live specific actions of some customers none of whose items is owed any more and of which nothing has left or may have left."""
+async def settled_own_actions(session: Session, tenant_id: TenantId, customer_ids: Sequence[UUID], today: dt.date) -> list[asyncpg.Record]:
+    """Lock and return live actions outside the scenario none of whose items is owed any more and of which nothing has left or may have left.
+
+    One that has its items to itself keeps them until its day: a payment that is returned before then must not give them to the scenario.
+    """
     return await session.rows(
         """select a.* from action a
-            where a.tenant_id = $1 and a.customer_id = any ($2::uuid[]) and a.origin <> 'scenario'
+            where a.tenant_id = $1 and a.customer_id = any ($2::uuid[]) and (a.origin = 'ad_hoc' or a.origin = 'specific' and a.scheduled_on <= $3)
               and a.state in ('awaiting_approval', 'scheduled', 'waiting')
               and exists (select from action_item t where t.tenant_id = $1 and t.action_id = a.action_id and t.state in ('attached', 'listed'))
               and not exists (select from action_item t join item i on i.tenant_id = $1 and i.item_id = t.item_id
@@ -167,4 +170,5 @@ async def settled_specific_actions(session: Session, tenant_id: TenantId, custom
             order by a.action_id for update""",
         tenant_id,
         list(customer_ids),
+        today,
     )

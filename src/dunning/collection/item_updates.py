@@ -80,6 +80,11 @@ async def update_items(
         action = await specific.create(
             session, clock, tenant_id=tenant_id, actor=actor, customer_id=customer_id, item_ids=ids, new=update.action, outbound=outbound
         )  # fmt: skip
+        if message is not None:
+            # The mail is told now, the action later: it does not take its items from the mail that was asked for in the same breath.
+            content = {**message["content"], "beside_action_id": str(action["action_id"])}
+            await specific_store.plan_of_action(session, tenant_id, ActionId(message["action_id"]), {"content": content})
+            message = await action_store.action_row(session, tenant_id, ActionId(message["action_id"]))
     if status is not None:
         followed = await status_follow_ups.follow(session, clock, scene, status, comments, wanted=action is None and not update.follow_scenario)
         for action_id in followed:  # one: the items are of one customer

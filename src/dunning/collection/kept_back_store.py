@@ -42,9 +42,12 @@ select promise_item.item_id, 'promised', 'promised', pausing.until_on
 select action_item.item_id, 'specific_action', 'specific_action', null::date
   from action_item
  where action_item.tenant_id = {tenant} and action_item.customer_id = {customer} and action_item.state = 'attached'
-   and (action_item.action_id = {action}) is not true""",
+   and (action_item.action_id = {action}) is not true
+   and not exists (select from action beside where beside.tenant_id = {tenant} and beside.action_id = {action}
+                      and (beside.content ->> 'beside_action_id')::uuid = action_item.action_id)""",
 }
-"""The causes by name. A promise does not keep its own reminder back, nor an action the items that it has itself."""
+"""The causes by name. A promise does not keep its own reminder back, nor an action the items that it has itself, nor a specific action
+those of the mail that was made along with it."""
 
 
 def kept_back(*, tenant: str, customer: str, ledger: str, day: str, action: str) -> str:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from uuid import UUID
 
-from dunning.collection import assignment_store
+from dunning.collection import assignment_store, dispute_store
 from dunning.collection.assignment_rules import COLLECTOR
 from dunning.events import service as events
 from dunning.events.service import NewEvent
 from dunning.kit.clock import Clock
 from dunning.kit.database import ReadSession, Session
 from dunning.kit.errors import NotFound
-from dunning.kit.ids import CustomerId, PersonId, TenantId
+from dunning.kit.ids import ActionId, CustomerId, PersonId, TenantId
 from dunning.tenancy import people, people_store
 from dunning.tenancy.rules import RIGHTS
 
@@ -34,6 +34,22 @@ async def check(session: ReadSession, *, tenant_id: TenantId, person_id: UUID | 
     if found.sees == "nothing":
         msg = f"{found.name} sees no customers. Give them the sight `own` with PATCH /v1/people/{found.person_id} first, or name somebody else."
         raise people.RoleDoesNotFit(msg, people=[str(found.person_id)])
+
+
+async def own_disputes(session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, person_id: UUID | None, action_ids: Collection[ActionId]) -> None:
+    """Make whoever has got the task that follows a dispute up the owner of that dispute, as the owner of a dispute has its task. The caller holds the locks."""
+    moved = await dispute_store.give(session, tenant_id, action_ids, person_id)
+    made = [
+        NewEvent(
+            "dispute.changed",
+            "dispute",
+            row["dispute_id"],
+            CustomerId(row["customer_id"]),
+            {"from": {"owner_id": row["former_id"]}, "to": {"owner_id": person_id}},
+        )
+        for row in moved
+    ]
+    await events.record_many(session, clock, tenant_id=tenant_id, actor=actor, events=made)
 
 
 async def may_have(session: ReadSession, tenant_id: TenantId, person_id: UUID | None) -> bool:

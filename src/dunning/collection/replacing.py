@@ -16,6 +16,7 @@ from dunning.collection import (
     last_look,
     operation_store,
     operations,
+    owners,
     patterns,
     reaching,
     specific,
@@ -88,6 +89,8 @@ async def replace_action(
         await _take_over_operations(session, clock, scene, old, new_id)
     await carrying.cancel(session, clock, scene, [old], reason, state="superseded", superseded_by=new_id)
     await specific_store.supersede(session, tenant_id, action_id, new_id)
+    if new.person_id != old["person_id"]:
+        await owners.own_disputes(session, clock, tenant_id=tenant_id, actor=actor, person_id=new.person_id, action_ids=[new_id])
     await actions.tell(session, clock, scene, old, "action.replaced", {"superseded_by": new_id})
     return await specific.begin(session, clock, scene, new_id)
 

@@ -48,6 +48,8 @@ class Content:
     deadline_days: int | None = None
     beyond_budget: bool = False
     """Whether somebody who may has let it go beyond the contact budget."""
+    beside_action_id: str | None = None
+    """The specific action that was made along with a mail, which does not keep the items of that mail back."""
     follows_status: str | None = None
     """The status whose items a task follows up; they leave it with another status."""
 

@@ -11,7 +11,7 @@ from uuid import UUID
 import asyncpg
 
 from dunning.kit.database import ReadSession, Session
-from dunning.kit.ids import ActionId, CustomerId, LedgerId, PersonId, TenantId
+from dunning.kit.ids import ActionId, CustomerId, LedgerId, PersonId, TenantId, new_id
 
 
 class NewItem(NamedTuple):
@@ -112,14 +112,31 @@ async def release_items(session: Session, tenant_id: TenantId, action_ids: Seque
 
 
 async def move_progress(session: Session, tenant_id: TenantId, from_action: ActionId, to_action: ActionId, item_ids: Collection[UUID]) -> int:
-    """Let the steps that an action was to complete for some items be completed by another one, and return how many rows that were."""
-    return await session.execute(
-        "update item_progress set action_id = $3 where tenant_id = $1 and action_id = $2 and state = 'pending' and item_id = any ($4::uuid[])",
+    """Let the steps that an action was to complete for some items be completed by another one, and return how many rows that were.
+
+    What the first one was about stays with it, as void rows.
+    """
+    rows = await session.rows(
+        """update item_progress set action_id = $3 where tenant_id = $1 and action_id = $2 and state = 'pending' and item_id = any ($4::uuid[])
+           returning item_progress_id, open_minor is not null as is_told""",
         tenant_id,
         from_action,
         to_action,
         list(item_ids),
     )
+    told = [row["item_progress_id"] for row in rows if row["is_told"]]
+    await session.execute(
+        """insert into item_progress (tenant_id, item_progress_id, customer_id, item_id, episode, scenario_id, scenario_version, step_code, repeat_no, state, reason,
+                                      action_id, open_minor)
+           select $1, g.void_id, p.customer_id, p.item_id, p.episode, p.scenario_id, p.scenario_version, p.step_code, p.repeat_no, 'void', 'superseded', $2, p.open_minor
+             from unnest($3::uuid[], $4::uuid[]) as g (moved_id, void_id)
+             join item_progress p on p.tenant_id = $1 and p.item_progress_id = g.moved_id""",
+        tenant_id,
+        from_action,
+        told,
+        [new_id() for _ in told],
+    )
+    return len(rows)
 
 
 async def open_items_of_action(session: ReadSession, tenant_id: TenantId, action_id: ActionId) -> list[UUID]:

@@ -49,7 +49,7 @@ async def look(session: Session, clock: Clock, *, tenant_id: TenantId, ledger_id
     await blocks.lift_settled(session, clock, tenant_id=tenant_id, actor=ACTOR, customer_ids=customer_ids, today=scene.today)
     await blocks.renew_owed(session, clock, tenant_id=tenant_id, actor=ACTOR, customer_ids=customer_ids, today=scene.today, since=since)
     await reopened.ask_what_next(session, clock, scene, customer_ids)
-    settled = await follow_up_store.settled_specific_actions(session, tenant_id, customer_ids)
+    settled = await follow_up_store.settled_own_actions(session, tenant_id, customer_ids, scene.today)
     await carrying.cancel(session, clock, scene, settled, "settled")
     await watch_store.note_looked_at(session, tenant_id, customer_ids, since)
 
