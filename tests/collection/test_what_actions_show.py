@@ -12,7 +12,7 @@ import pytest
 from dunning.collection import leaving
 from dunning.kit.ids import new_id
 from dunning_api.acting import HEADER
-from tests.collection.agreements import dispute, eur, sound
+from tests.collection.agreements import dispute, eur, promise, sound
 from tests.collection.stage import Stage, scenario, step
 from tests.collection.test_agenda import CALL, person
 
@@ -282,3 +282,22 @@ async def test_an_action_says_who_made_it(stage: Stage) -> None:
     assert [one["created_by"] for one in await stage.actions(customer=str(other))] == ["key:all"]
     again = await stage.post("/customers/bulk", {"act": "create_action", "customer_ids": [str(customer)], "action": {"title": "Call", "content": CALL}})
     assert (await stage.action(again["data"][0]["action_id"]))["created_by"] == "key:all"
+
+
+async def test_what_drops_out_of_an_action_when_it_is_carried_out_says_why(stage: Stage) -> None:
+    """S4-14: an approver sees afterwards what became of each item: held, promised or paid, not merely that it dropped out."""
+    await stage.open(scenario(step(10, "01", 1, mode="approve")))
+    customer_id = await stage.customer()
+    items = [await stage.invoice(f"{n}00.00") for n in range(1, 5)]
+    await stage.remind()
+    (waiting,) = await stage.actions(state="awaiting_approval")
+    await stage.hold(item_id=items[1])
+    await promise(stage, customer_id, "300.00", items[2])
+    await stage.pay("400.00", items[3])
+    await stage.post(f"/actions/{waiting['action_id']}/approve")
+    await stage.settle()
+    done = await stage.action(waiting["action_id"])
+    assert done["totals"] == [eur("100.00")]
+    assert {one["item_id"]: (one["state"], one["reason"]) for one in done["items"]} == {
+        str(items[0]): ("completed", None), str(items[1]): ("void", "held"), str(items[2]): ("void", "promised"), str(items[3]): ("void", "settled"),
+    }  # fmt: skip

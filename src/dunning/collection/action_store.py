@@ -288,6 +288,19 @@ async def void_progress(session: Session, tenant_id: TenantId, action_ids: Seque
     )
 
 
+async def void_dropped(session: Session, tenant_id: TenantId, dropped: Sequence[tuple[ActionId, UUID, str]]) -> None:
+    """Free items that drop out of actions of which others are left, each with its own reason."""
+    action_ids, item_ids, reasons = zip(*dropped, strict=True)
+    await session.execute(
+        """update item_progress p set state = 'void', reason = g.reason from unnest($2::uuid[], $3::uuid[], $4::text[]) as g (action_id, item_id, reason)
+            where p.tenant_id = $1 and p.action_id = g.action_id and p.item_id = g.item_id and p.state = 'pending'""",
+        tenant_id,
+        action_ids,
+        item_ids,
+        reasons,
+    )
+
+
 async def skip_progress(session: Session, tenant_id: TenantId, action_ids: Sequence[ActionId], on: dt.date, *, reason: str = "by_hand") -> None:
     """Let the items of some actions pass over their steps, because a person said so or for another named reason."""
     await session.execute(

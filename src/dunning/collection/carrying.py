@@ -129,8 +129,7 @@ async def _drop(session: Session, clock: Clock, scene: Scene, by_id: Mapping[Act
         for drop in seen.composed.dropped
     ]  # fmt: skip
     if dropped:
-        action_ids, item_ids, _ = zip(*dropped, strict=True)
-        await action_store.void_progress(session, scene.tenant_id, list(set(action_ids)), "dropped_out", item_ids=item_ids)
+        await action_store.void_dropped(session, scene.tenant_id, dropped)
         await narrow(session, clock, scene, dropped)
         await specific_store.drop_items(session, scene.tenant_id, [one for one in dropped if by_id[one[0]]["origin"] != "scenario"])
 

@@ -21,7 +21,7 @@ TotalsAsOf = Annotated[
     Literal["now", "then"],
     Field(
         description="`now`: what is open at this moment of the items that are still in it, of an action that waits for its day, an approval, an operation or a"
-        " person; it is what would be told. `then`: of any other, as it was frozen in its claim, or planned, before it ended."
+        " person; it is what would be told, but for items that were held or promised meanwhile, which drop out when it is carried out. `then`: of any other, as it was frozen in its claim, or planned, before it ended."
     ),
 ]
 
