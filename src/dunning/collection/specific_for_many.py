@@ -19,6 +19,8 @@ from dunning.kit.ids import ActionId, CustomerId, new_id
 from dunning.ledger.customer_state import facts_changed, watch
 from dunning.scenarios.steps import Channel, StepKind
 
+_NEVER = Hindrance("refused", "never_dunned", "The policy of the customer, or of its group, is never. Write to it by itself where that is meant.")
+
 
 async def hindrances(session: ReadSession, scene: Scene, customer_ids: Sequence[CustomerId], new: NewSpecific) -> dict[CustomerId, Hindrance]:
     """Return the customers for whom an action would not be made, or not reach anybody, with the reason; the same number of statements however many.
@@ -42,6 +44,9 @@ async def hindrances(session: ReadSession, scene: Scene, customer_ids: Sequence[
         for one in customer_ids
         if (why := specific.nothing_free(owing.get(one))) is not None
     }
+    if new.content.kind == StepKind.NOTICE and not new.content.is_internal:
+        # Whoever is never to be dunned may still be written to, one by one: by somebody who means just this customer.
+        found |= {one: _NEVER for one in customer_ids if one not in found and owing[one].never}
     free = [one for one in customer_ids if one not in found]
     kept = await first_look.kept_back(session, scene, free, new) if leaves_now else {}
     refusals = await specific.budget_refusals(session, scene, free, new, scheduled_on, untold=kept)

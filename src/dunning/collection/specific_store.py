@@ -243,18 +243,22 @@ _FREE_DEBT = """i.tenant_id = $1 and i.direction = 'debit' and i.state = 'posted
 
 
 class Owing(NamedTuple):
-    """What a customer owes: whether an open debit item is in no open specific action, and whether all of them are disputed."""
+    """What a customer owes: whether an open debit item is in no open specific action, whether all of them are disputed, and whether it is never dunned."""
 
     free: bool
     disputed: bool
+    never: bool
 
 
 async def owing(session: ReadSession, tenant_id: TenantId, customer_ids: Collection[CustomerId]) -> dict[CustomerId, Owing]:
     """Return those of some customers that have an open debit item, with what may be made of it."""
     rows = await session.rows(
         """select i.customer_id, bool_or(t.item_id is null) as free,
-                  bool_and(exists (select 1 from dispute_item d where d.tenant_id = $1 and d.item_id = i.item_id and d.open)) as disputed
+                  bool_and(exists (select 1 from dispute_item d where d.tenant_id = $1 and d.item_id = i.item_id and d.open)) as disputed,
+                  bool_or(k.policy = 'never' or k.policy = 'inherit' and g.policy is not distinct from 'never') as never
              from unnest($2::uuid[]) as c (customer_id)
+             join customer k on k.tenant_id = $1 and k.customer_id = c.customer_id
+             left join customer_group g on g.tenant_id = $1 and g.customer_group_id = k.customer_group_id
              join item i on i.tenant_id = $1 and i.customer_id = c.customer_id and i.direction = 'debit' and i.state = 'posted'
               and i.allocated_minor < i.amount_minor
              left join action_item t on t.tenant_id = $1 and t.item_id = i.item_id and t.state = 'attached'
@@ -262,7 +266,7 @@ async def owing(session: ReadSession, tenant_id: TenantId, customer_ids: Collect
         tenant_id,
         list(customer_ids),
     )
-    return {CustomerId(row["customer_id"]): Owing(row["free"], row["disputed"]) for row in rows}
+    return {CustomerId(row["customer_id"]): Owing(row["free"], row["disputed"], row["never"]) for row in rows}
 
 
 async def disputed_items(session: ReadSession, tenant_id: TenantId, customer_ids: Collection[CustomerId]) -> set[str]:
