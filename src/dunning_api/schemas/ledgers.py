@@ -93,7 +93,7 @@ class _Settings(Input):
             ge=1,
             le=366,
             description="A person, told apart by the mail address, is written to or called at most so often within `person_contact_budget_days`, for whichever"
-            " customers of the ledger. Null is off.",
+            " customers of the ledger; ad hoc mails do not count. Null is off.",
         ),
     ] = None
     person_contact_budget_days: Annotated[int | None, Field(ge=1, le=366, description="The rolling window of the budget of a person.")] = None
