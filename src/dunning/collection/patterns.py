@@ -37,7 +37,7 @@ async def new_action(session: ReadSession, *, tenant_id: TenantId, source: Sourc
     Raises `NotFound` for an unknown source, `NothingToCopy`, and `Malformed` for terms that do not go with its kind.
     """
     pattern, traces = await _pattern(session, tenant_id, source) if source is not None else ({}, {})
-    whole = Content.read({**pattern.get("content", {}), **content, "follows_status": None})
+    whole = Content.read({**pattern.get("content", {}), **content, "follows_status": None, "beside_action_id": None})
     stated = terms.taken_over(pattern, whole.kind) | dict(given)
     terms.refuse(whole.kind, given, stated)
     if stated.get("afterwards") != "step":
