@@ -263,6 +263,27 @@ async def test_call_tasks_from_a_selection_answer_a_result_a_row_and_a_second_ca
     assert (await stage.post("/call-tasks", body))["counts"] == {"refused": 1, "exists": 2, "unknown": 2}
 
 
+@pytest.mark.parametrize("path", ["/call-tasks", "/customers/bulk"])
+async def test_a_call_of_a_later_day_does_not_keep_a_customer_off_the_list_of_an_earlier_one(stage: Stage, calls: dict[str, Any], path: str) -> None:
+    """S2-18: the list of a day shows the calls up to that day. The control is a call of that day or before, which counts."""
+    customer, today = await stage.customer("C7"), await stage.today()
+    later = await call_task(stage, customer, await stage.invoice("70.00", customer="C7"), days=20)
+    act = {"act": "call_task"} if path == "/customers/bulk" else {}
+
+    async def asked(days: int, *, dry_run: bool = False) -> tuple[str, str | None]:
+        body = {"customer_ids": [str(customer)], "scheduled_on": str(today + dt.timedelta(days=days)), "dry_run": dry_run}
+        (row,) = (await stage.post(path, act | body))["data"]
+        return row["outcome"].replace("done", "created"), row["action_id"]
+
+    assert "C7" not in await names(stage, today)
+    assert [await asked(days, dry_run=True) for days in (0, 19, 20, 21)] == [("ready", None), ("ready", None), ("exists", later), ("exists", later)]
+    outcome, made = await asked(0)
+    assert outcome == "created"
+    assert "C7" in await names(stage, today)
+    assert [await asked(days) for days in (0, 19, 20)] == [("exists", made)] * 3
+    assert {one["action_id"] for one in await stage.actions(customer=str(customer))} == {later, made}
+
+
 async def test_many_call_tasks_take_as_many_statements_as_few(stage: Stage, calls: dict[str, Any]) -> None:
     counts = set()
     for number in (1, 6):

@@ -31,12 +31,12 @@ class NewCalls:
 
 
 async def candidates(session: ReadSession, tenant_id: TenantId, customer_ids: Sequence[UUID]) -> list[asyncpg.Record]:
-    """Return those of some customers that exist, with the call that waits for them already, and whether they owe anything."""
+    """Return those of some customers that exist, with the first call that waits for them already and its day, and whether they owe anything."""
     return await session.rows(
-        f"""select c.customer_id, c.ledger_id, l.time_zone, w.action_id as waiting_id,
+        f"""select c.customer_id, c.ledger_id, l.time_zone, w.action_id as waiting_id, w.scheduled_on as waiting_on,
                    exists (select 1 from item i where i.tenant_id = $1 and i.customer_id = c.customer_id and {_OPEN_DEBT}) as owes
               from customer c join ledger l on l.tenant_id = $1 and l.ledger_id = c.ledger_id
-              left join (select distinct on (a.customer_id) a.customer_id, a.action_id from action a
+              left join (select distinct on (a.customer_id) a.customer_id, a.action_id, a.scheduled_on from action a
                           where a.tenant_id = $1 and a.customer_id = any ($2::uuid[]) and a.state = 'waiting' and a.task_kind = 'call'
                           order by a.customer_id, a.scheduled_on, a.action_id) w on w.customer_id = c.customer_id
              where c.tenant_id = $1 and c.customer_id = any ($2::uuid[])""",

@@ -64,8 +64,8 @@ class Result:
 async def create_call_tasks(session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, calls: Calls) -> list[Result]:
     """Put customers on the phone list, each once, and return what became of each; one that cannot be called for never stops the others.
 
-    A call covers all open debts and stands beside the scenario. A customer whose call waits already keeps that one, so a second call adds nothing; one
-    whose contact budget is spent on the day is refused, with the rule and the day that is free.
+    A call covers all open debts and stands beside the scenario. A customer with a call that waits for that day or one before it keeps that one, so a
+    second call adds nothing; one whose contact budget is spent on the day is refused, with the rule and the day that is free.
     Raises `NotFound` for an unknown person, `Malformed` for a day out of range.
     """
     await owners.check(session, tenant_id=tenant_id, person_id=calls.person_id)
@@ -77,7 +77,8 @@ async def create_call_tasks(session: Session, clock: Clock, *, tenant_id: Tenant
     now = clock.now()
     days = {one: local_date(now, row["time_zone"]) for one, row in known.items()}
     _check(calls.scheduled_on, days.values() or [now.date()])
-    free = [one for one, row in known.items() if row["waiting_id"] is None and row["owes"]]
+    waiting = {one: row["waiting_id"] for one, row in known.items() if row["waiting_id"] is not None and row["waiting_on"] <= (calls.scheduled_on or days[one])}
+    free = [one for one, row in known.items() if one not in waiting and row["owes"]]
     spent = await _spent(session, tenant_id, calls, {one: (known[one], days[one]) for one in free})
     free = [one for one in free if one not in spent]
     ids = dict.fromkeys(free) if calls.dry_run else {one: new_id() for one in free}
@@ -103,7 +104,7 @@ async def create_call_tasks(session: Session, clock: Clock, *, tenant_id: Tenant
         if one in ids
         else Result(one, None, "refused", None, spent[one].code, spent[one].detail)
         if one in spent
-        else _refused(one, known[one]["waiting_id"] if one in known else None, one in known)
+        else _refused(one, waiting.get(one), one in known)
         for one in chosen
     ]
     return results + lost

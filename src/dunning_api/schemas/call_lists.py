@@ -169,7 +169,7 @@ class CallTasksCreate(Input):
 
 
 class CallTaskResult(Output):
-    """What became of one customer. `exists`: a call waits already, and `action_id` is that one; `ready` stands for created in a dry run."""
+    """What became of one customer. `exists`: a call waits already for the day asked for or one before it, and `action_id` is that one; `ready` stands for created in a dry run."""
 
     customer_id: UUID | None
     activity_id: UUID | None
