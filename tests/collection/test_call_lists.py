@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import fields
 from typing import Any, get_args
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -14,7 +15,7 @@ from dunning.collection.priority import Facts, Weight, Weights, parts_of, score_
 from dunning.kit.database import statement_log
 from dunning.kit.ids import new_id
 from dunning_api.schemas.ledgers import PartName
-from tests.collection.agreements import eur, statuses
+from tests.collection.agreements import dispute, eur, promise, statuses, told
 from tests.collection.stage import Stage, scenario, step
 from tests.collection.test_agenda import call_task, leads, person
 
@@ -282,6 +283,114 @@ async def test_a_call_of_a_later_day_does_not_keep_a_customer_off_the_list_of_an
     assert "C7" in await names(stage, today)
     assert [await asked(days) for days in (0, 19, 20)] == [("exists", made)] * 3
     assert {one["action_id"] for one in await stage.actions(customer=str(customer))} == {later, made}
+
+
+async def keep_back(stage: Stage, customer: object, item: UUID, cause: str) -> None:
+    """Let something keep an item from being asked for."""
+    if cause == "disputed":
+        await dispute(stage, item)
+    elif cause == "excluded_status":
+        await stage.post(f"/customers/{customer}/item-updates", {"item_ids": [str(item)], "status_code": "litigation", "notify": "none"}, status=201)
+    elif cause == "folder":
+        await stage.post("/folders/litigation/items", {"item_ids": [str(item)], "reason": "To counsel"})
+    elif cause == "specific_action":
+        task = {"title": "Visit", "content": {"kind": "task", "task_kind": "other"}, "item_ids": [str(item)], "origin": "specific"}
+        await stage.post(f"/customers/{customer}/actions", task, status=201)
+    elif cause == "promised":
+        await promise(stage, UUID(str(customer)), "30.00", item)
+    else:
+        await stage.hold(item_id=item)
+
+
+CAUSES = ["disputed", "excluded_status", "folder", "specific_action"]
+NO_CAUSES = ["promised", "held"]
+"""What stops reminding, but may be just what one calls about."""
+ACTS: dict[str, dict[str, Any]] = {"/call-tasks": {}, "/customers/bulk": {"act": "call_task"}}
+
+
+async def put_on_list(stage: Stage, customer: object, path: str, *, dry_run: bool = False) -> tuple[str, str | None, str | None]:
+    """Ask for a call, and return what came of it: outcome, code, and the call."""
+    (row,) = (await stage.post(path, ACTS[path] | {"customer_ids": [str(customer)], "dry_run": dry_run}))["data"]
+    return row["outcome"].replace("done", "created"), row["code"], row["action_id"]
+
+
+def listed(action: dict[str, Any]) -> set[str]:
+    """Return the items that an action is about."""
+    return {item["item_id"] for item in action["items"] if item["state"] == "listed"}
+
+
+@pytest.mark.parametrize("path", ACTS)
+@pytest.mark.parametrize("cause", CAUSES + NO_CAUSES)
+async def test_a_call_is_about_what_may_be_asked_for(stage: Stage, calls: dict[str, Any], cause: str, path: str) -> None:
+    """S4-02, S4-04: the controls are a promise and a hold, which do not keep anything out of a call."""
+    customer = await stage.customer("C7")
+    item, other = [await stage.invoice(amount, customer="C7") for amount in ("70.00", "30.00")]
+    await keep_back(stage, customer, item, cause)
+    outcome, _, call = await put_on_list(stage, customer, path)
+    assert outcome == "created"
+    made = await stage.action(str(call))
+    expected = ({str(other)}, [eur("30.00")]) if cause in CAUSES else ({str(item), str(other)}, [eur("100.00")])
+    assert (listed(made), made["totals"]) == expected
+
+
+@pytest.mark.parametrize("path", ACTS)
+@pytest.mark.parametrize("cause", CAUSES + NO_CAUSES)
+async def test_nobody_is_called_about_what_is_all_kept_back(stage: Stage, calls: dict[str, Any], cause: str, path: str) -> None:
+    """S4-02, S4-04: it is refused with the cause, and the dry run says so too."""
+    customer = await stage.customer("C7")
+    await keep_back(stage, customer, await stage.invoice("70.00", customer="C7"), cause)
+    code = {"folder": "excluded_status", "specific_action": "item_in_specific_action"}.get(cause, cause)
+    for dry_run in (True, False):
+        outcome, why, call = await put_on_list(stage, customer, path, dry_run=dry_run)
+        if cause in CAUSES:
+            assert (outcome, why, call) == ("refused", code, None)
+        else:
+            assert outcome == ("ready" if dry_run else "created")
+
+
+@pytest.mark.parametrize("cause", CAUSES + NO_CAUSES)
+async def test_what_is_not_to_be_asked_for_any_more_leaves_the_calls_that_wait_about_all(stage: Stage, calls: dict[str, Any], cause: str) -> None:
+    """S4-02, S4-04: the last one takes the call along. The controls are a promise, a hold, and a call that somebody made about the same items."""
+    customer = await stage.customer("C7")
+    item, other = [await stage.invoice(amount, customer="C7") for amount in ("70.00", "30.00")]
+    _, _, call = await put_on_list(stage, customer, "/call-tasks")
+    chosen = await call_task(stage, customer, item)
+    for done, kept_back in enumerate((item, other)):
+        await keep_back(stage, customer, kept_back, cause)
+        about_all = await stage.action(str(call))
+        assert listed(await stage.action(chosen)) == {str(item)}
+        if cause in NO_CAUSES:
+            assert (about_all["state"], listed(about_all)) == ("waiting", {str(item), str(other)})
+        elif done == 0:
+            assert (about_all["state"], listed(about_all), about_all["totals"]) == ("waiting", {str(other)}, [eur("30.00")])
+            reason = "excluded_status" if cause == "folder" else cause
+            (left,) = [one["data"] for one in await told(stage, "action.items_left") if str(one["subject_id"]) == call]
+            assert left == {"reason": reason, "item_ids": [str(item)]}
+        else:
+            assert (about_all["state"], about_all["reason"], listed(about_all)) == ("cancelled", reason, set())
+    assert (await stage.action(chosen))["state"] == "waiting"
+
+
+async def test_what_many_customers_owe_leaves_their_calls_with_a_specific_action_of_all(stage: Stage, calls: dict[str, Any]) -> None:
+    ids = []
+    for code in ("C7", "C8"):
+        ids.append(str(await stage.customer(code)))
+        await stage.invoice(customer=code)
+    await stage.post("/call-tasks", {"customer_ids": ids})
+    task = {"act": "create_action", "action": {"title": "Visit", "content": {"kind": "task"}}, "customer_ids": ids}
+    assert (await stage.post("/customers/bulk", task))["counts"] == {"done": 2}
+    found = [(one["state"], one["reason"]) for customer in ids for one in await stage.actions(customer=customer) if one["task_kind"] == "call"]
+    assert found == [("cancelled", "specific_action")] * 2
+
+
+async def test_a_copy_of_a_call_about_all_is_about_the_items_that_somebody_chose(stage: Stage, calls: dict[str, Any]) -> None:
+    customer = await stage.customer("C7")
+    item = await stage.invoice(customer="C7")
+    _, _, call = await put_on_list(stage, customer, "/call-tasks")
+    copied = {"title": "Again", "copy_from": {"action_id": call}, "item_ids": [str(item)], "origin": "ad_hoc"}
+    copy = (await stage.post(f"/customers/{customer}/actions", copied, status=201))["action_id"]
+    await dispute(stage, item)
+    assert [(await stage.action(str(one)))["state"] for one in (call, copy)] == ["cancelled", "waiting"]
 
 
 async def test_many_call_tasks_take_as_many_statements_as_few(stage: Stage, calls: dict[str, Any]) -> None:

@@ -10,11 +10,11 @@ from uuid import UUID
 
 import asyncpg
 
-from dunning.collection import activity_store, call_task_store, contact_budget, owners
+from dunning.collection import activity_store, call_task_store, contact_budget, leaving, owners
 from dunning.collection.call_task_store import NewCalls
 from dunning.collection.calls import CALL
 from dunning.collection.contact_budget import ContactBudgetSpent
-from dunning.collection.specific import FARTHEST_DAYS, ItemNotOpen
+from dunning.collection.specific import FARTHEST_DAYS, ItemNotOpen, ItemTaken
 from dunning.collection.specific_rules import AD_HOC, Content
 from dunning.events import service as events
 from dunning.events.service import NewEvent
@@ -64,7 +64,8 @@ class Result:
 async def create_call_tasks(session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, calls: Calls) -> list[Result]:
     """Put customers on the phone list, each once, and return what became of each; one that cannot be called for never stops the others.
 
-    A call covers all open debts and stands beside the scenario. A customer with a call that waits for that day or one before it keeps that one, so a
+    A call covers all open debts that may be asked for (none that is disputed, has an excluding status or is in an open specific action: what comes to
+    be so later leaves it) and stands beside the scenario. A customer with a call that waits for that day or one before it keeps that one, so a
     second call adds nothing; one whose contact budget is spent on the day is refused, with the rule and the day that is free.
     Raises `NotFound` for an unknown person, `Malformed` for a day out of range.
     """
@@ -78,13 +79,13 @@ async def create_call_tasks(session: Session, clock: Clock, *, tenant_id: Tenant
     days = {one: local_date(now, row["time_zone"]) for one, row in known.items()}
     _check(calls.scheduled_on, days.values() or [now.date()])
     waiting = {one: row["waiting_id"] for one, row in known.items() if row["waiting_id"] is not None and row["waiting_on"] <= (calls.scheduled_on or days[one])}
-    free = [one for one, row in known.items() if one not in waiting and row["owes"]]
+    free = [one for one, row in known.items() if one not in waiting and row["free"]]
     spent = await _spent(session, tenant_id, calls, {one: (known[one], days[one]) for one in free})
     free = [one for one in free if one not in spent]
     ids = dict.fromkeys(free) if calls.dry_run else {one: new_id() for one in free}
     if free and not calls.dry_run:
         text = calls.text or calls.title
-        content = Content(kind="task", task_kind=CALL, task_text=text, beyond_budget=calls.beyond_budget).stored()
+        content = Content(kind="task", task_kind=CALL, task_text=text, beyond_budget=calls.beyond_budget, about_all=True).stored()
         new = NewCalls(
             action_ids=[one for one in ids.values() if one is not None], customer_ids=free, days=[days[one] for one in free],
             scheduled=[calls.scheduled_on or days[one] for one in free], title=calls.title, text=text, content=content, person_id=calls.person_id,
@@ -104,7 +105,7 @@ async def create_call_tasks(session: Session, clock: Clock, *, tenant_id: Tenant
         if one in ids
         else Result(one, None, "refused", None, spent[one].code, spent[one].detail)
         if one in spent
-        else _refused(one, waiting.get(one), one in known)
+        else _refused(one, waiting.get(one), known.get(one))
         for one in chosen
     ]
     return results + lost
@@ -127,14 +128,21 @@ async def _spent(
 
 
 _UNKNOWN = "No such customer or activity. Check the id, and that it belongs to this tenant."
+_NOT_ASKED_FOR = {
+    leaving.DISPUTED: (leaving.DISPUTED, "Everything that the customer owes is kept back, by a dispute at least. Wait for the end of that."),
+    leaving.EXCLUDED_STATUS: (leaving.EXCLUDED_STATUS, "Everything that the customer owes is kept back, by a status that stops reminding at least."),
+    leaving.SPECIFIC_ACTION: (ItemTaken.code, "Everything that the customer owes is in specific actions. Wait for their end, or do what they say."),
+}
+"""What is answered where everything is kept back, by the cause; of several the first."""
 
 
-def _refused(customer_id: UUID, waiting_id: UUID | None, known: bool) -> Result:
-    if not known:
+def _refused(customer_id: UUID, waiting_id: UUID | None, row: asyncpg.Record | None) -> Result:
+    if row is None:
         return Result(customer_id, None, "unknown", None, NotFound.code, _UNKNOWN)
     if waiting_id is not None:
         return Result(customer_id, None, "exists", waiting_id, ALREADY, "A call to this customer waits already.")
-    return Result(customer_id, None, "refused", None, ItemNotOpen.code, "The customer owes nothing, so there is nothing to call about.")
+    code, detail = _NOT_ASKED_FOR[min(row["whys"])] if row["whys"] else (ItemNotOpen.code, "The customer owes nothing, so there is nothing to call about.")
+    return Result(customer_id, None, "refused", None, code, detail)
 
 
 def _check(scheduled_on: dt.date | None, days: Collection[dt.date]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dunning.collection import action_models, action_store, catalogue, terms
-from dunning.collection.specific_rules import TITLE_CAP, Content, NewSpecific
+from dunning.collection.specific_rules import TIES, TITLE_CAP, Content, NewSpecific
 from dunning.kit.database import ReadSession
 from dunning.kit.errors import Conflict, Malformed, NotFound
 from dunning.kit.ids import ActionId, ModelId, ScenarioId, TenantId
@@ -37,7 +37,7 @@ async def new_action(session: ReadSession, *, tenant_id: TenantId, source: Sourc
     Raises `NotFound` for an unknown source, `NothingToCopy`, and `Malformed` for terms that do not go with its kind.
     """
     pattern, traces = await _pattern(session, tenant_id, source) if source is not None else ({}, {})
-    whole = Content.read({**pattern.get("content", {}), **content, "follows_status": None, "beside_action_id": None})
+    whole = Content.read({**pattern.get("content", {}), **content, **TIES})
     stated = terms.taken_over(pattern, whole.kind) | dict(given)
     terms.refuse(whole.kind, given, stated)
     if stated.get("afterwards") != "step":

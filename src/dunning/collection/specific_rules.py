@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,9 @@ AD_HOC = "ad_hoc"
 TO_ROLES = ("dunning", "billing")
 """Whom a mail goes to where nobody is named."""
 TITLE_CAP = 200
+
+TIES: Mapping[str, Any] = MappingProxyType({"follows_status": None, "beside_action_id": None, "about_all": False})
+"""What ties an action to what it was made with, by the field of its content: a copy is tied to nothing."""
 
 _TUPLES = frozenset({"to_roles", "contact_ids", "to_emails", "copy_roles"})
 
@@ -52,6 +56,8 @@ class Content:
     """The specific action that was made along with a mail, which does not keep the items of that mail back."""
     follows_status: str | None = None
     """The status whose items a task follows up; they leave it with another status."""
+    about_all: bool = False
+    """Whether it is about all that may be asked for, and not about items that somebody chose: what is not to be asked for any more leaves it."""
 
     @classmethod
     def read(cls, stored: Mapping[str, Any]) -> Content:
