@@ -247,26 +247,38 @@ def reads(scope: str = "read", *, one_row: bool = False) -> Any:
     return Depends(open_reading, scope="function")
 
 
-def writes(scope: str, *, idempotent: bool = False, planned_once: bool = False) -> Any:
+def writes(scope: str, *, idempotent: bool = False, repeatable: bool = False, planned_once: bool = False) -> Any:
     """Depend on a writing transaction that is committed before the response leaves, and then rings the worker's bell.
 
-    With `idempotent` the request must carry an `Idempotency-Key`; the answer is stored in the same transaction as the effect. With `planned_once` its
-    statements, which find their rows by keys, are planned once a connection (`Database.transaction`).
+    With `idempotent` the request must carry an `Idempotency-Key`; the answer is stored in the same transaction as the effect. With `repeatable` it may
+    carry one, to the same effect; without one each repeat is a request of its own. With `planned_once` its statements, which find their rows by keys, are
+    planned once a connection (`Database.transaction`).
     """
 
-    async def open_writing(request: Request, caller: Annotated[Caller, Depends(calling)]) -> AsyncIterator[Work]:
+    @asynccontextmanager
+    async def writing(request: Request, caller: Caller, key: str | None) -> AsyncIterator[Work]:
         caller.require(scope)
         state = request.app.state
         async with state.database.transaction(caller.tenant.tenant_id, sight=caller.acting.sight, planned_once=planned_once) as session:
             work = work_of(request, caller, session)
-            if idempotent:
+            if key is not None:
                 await idempotency.begin(work)
             yield work
         bell: Bell = state.bell
         await bell.ring(session.rung)
 
-    async def open_idempotent(request: Request, caller: Annotated[Caller, Depends(calling)], _key: str = idempotency.HEADER) -> AsyncIterator[Work]:
-        async for work in open_writing(request, caller):
+    async def open_writing(request: Request, caller: Annotated[Caller, Depends(calling)]) -> AsyncIterator[Work]:
+        async with writing(request, caller, None) as work:
             yield work
 
-    return Depends(open_idempotent if idempotent else open_writing, scope="function")
+    async def open_idempotent(request: Request, caller: Annotated[Caller, Depends(calling)], key: str = idempotency.HEADER) -> AsyncIterator[Work]:
+        async with writing(request, caller, key) as work:
+            yield work
+
+    async def open_repeatable(
+        request: Request, caller: Annotated[Caller, Depends(calling)], key: str | None = idempotency.OPTIONAL_HEADER
+    ) -> AsyncIterator[Work]:
+        async with writing(request, caller, key) as work:
+            yield work
+
+    return Depends(open_idempotent if idempotent else open_repeatable if repeatable else open_writing, scope="function")

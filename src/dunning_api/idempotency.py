@@ -18,14 +18,16 @@ from dunning.kit.errors import Conflict, Malformed
 if TYPE_CHECKING:
     from dunning_api.deps import Work
 
-HEADER: Any = Header(
-    alias="Idempotency-Key",
-    min_length=8,
-    max_length=200,
-    pattern=r"^[\x21-\x7e]+$",
-    description="A fresh key for each intended effect, such as a UUID. Repeating a request with its key repeats the first answer and does nothing else.",
-    examples=["7d1f6c1e-5a0b-4c5e-9d57-2f6f1c0e8a11"],
-)
+_TERMS: dict[str, Any] = {
+    "alias": "Idempotency-Key",
+    "min_length": 8,
+    "max_length": 200,
+    "pattern": r"^[\x21-\x7e]+$",
+    "description": "A fresh key for each intended effect, such as a UUID. Repeating a request with its key repeats the first answer and does nothing else.",
+    "examples": ["7d1f6c1e-5a0b-4c5e-9d57-2f6f1c0e8a11"],
+}
+HEADER: Any = Header(**_TERMS)
+OPTIONAL_HEADER: Any = Header(None, **_TERMS)
 TWIN_WAIT = "5s"
 _WORDS, _WORDS_OF = "dunning.path_words", "dunning.path_words_of"
 

@@ -54,6 +54,11 @@ def operations(document: dict[str, Any]) -> list[Operation]:
     return [Operation(method, path, spec) for path, methods in document["paths"].items() for method, spec in methods.items() if method in METHODS]
 
 
+def takes_key(operation: Operation) -> bool:
+    """Tell whether an operation declares an Idempotency-Key."""
+    return any(p["in"] == "header" and p["name"] == "Idempotency-Key" for p in operation.parameters)
+
+
 def resolved(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     """Follow a reference."""
     while "$ref" in schema:

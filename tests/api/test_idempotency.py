@@ -1,6 +1,7 @@
 """Repeated requests: one effect, one answer, kept in the transaction of the effect. Routes of this test's own stand for all."""
 
 import asyncio
+import json
 from typing import Annotated
 from uuid import UUID
 
@@ -11,11 +12,14 @@ from dunning.events import service as events
 from dunning.kit.bell import NullBell
 from dunning.kit.errors import Conflict
 from dunning.kit.ids import new_id
-from dunning_api import idempotency
+from dunning_api import idempotency, openapi_file
 from dunning_api.app import create_app
 from dunning_api.deps import Work, writes
 from dunning_api.idempotency import Router
 from dunning_api.schemas.base import Input, Output
+from tests.api.contract import operations, takes_key
+from tests.api.test_cross_tenant import Generator, rows_digest
+from tests.api.twins import make_twin
 from tests.conftest import KEYRING, client_of
 
 
@@ -46,6 +50,17 @@ def planted(began: asyncio.Event) -> Router:
             raise Conflict(msg)
         response.headers["ETag"] = '"7"'
         response.headers["Location"] = f"/effects/{effect_id}"
+        return EffectOut(effect_id=effect_id, text=body.text)
+
+    @router.post("/notes", status_code=201)
+    async def make_note(body: EffectIn, work: Annotated[Work, writes("ledger:write", repeatable=True)]) -> EffectOut:
+        effect_id = new_id()
+        await events.record(
+            work.session, work.clock, tenant_id=work.tenant_id, kind="effect.made", subject_kind="effect", subject_id=effect_id, actor=work.actor
+        )
+        if body.fail:
+            msg = "The state of things forbids it."
+            raise Conflict(msg)
         return EffectOut(effect_id=effect_id, text=body.text)
 
     return router
@@ -169,6 +184,48 @@ async def test_expired_answers_are_forgotten_as_new_keys_come(client, tenant):
     assert [row["key"] for row in await tenant.rows("select key from idempotency_key")] == ["a-new-key"]
     again = await client.post("/effects", json={"text": "one"}, headers=key("an-old-key"))
     assert "idempotency-replayed" not in again.headers
+
+
+async def test_where_the_key_may_be_left_out_it_is_honoured_when_it_is_given(client, tenant):
+    answers = [await client.post("/notes", json={"text": "one"}, headers=key()) for _ in range(2)]
+    assert [(answer.status_code, answer.headers.get("idempotency-replayed")) for answer in answers] == [(201, None), (201, "true")]
+    assert answers[0].content == answers[1].content
+    assert await effects(tenant) == 1
+    other = await client.post("/notes", json={"text": "two"}, headers=key())
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+    assert (await client.post("/notes", json={"text": "one"}, headers=key("short"))).status_code == 422
+    refused = await client.post("/notes", json={"text": "one", "fail": True}, headers=key("another-key"))
+    assert (refused.status_code, await effects(tenant)) == (409, 1)
+    assert (await client.post("/notes", json={"text": "one"}, headers=key("another-key"))).status_code == 201
+    for _ in range(2):
+        assert (await client.post("/notes", json={"text": "one"})).status_code == 201
+    assert await effects(tenant) == 4
+
+
+async def test_whatever_takes_a_key_answers_a_repeat_with_the_first_answer_and_writes_nothing(app, database, settings):
+    """S3-09: each operation that declares the header, with the example of its own documentation."""
+    document = json.loads(openapi_file.openapi_text())
+    twin = await make_twin(app, database, settings)
+    generator = Generator(document, {**twin.ids, "tenant": str(twin.tenant.tenant_id)})
+    replayed, faults = [], []
+    for operation in operations(document):
+        if not takes_key(operation):
+            continue
+        method, path, options = generator.request(operation)
+        first = await twin.api.request(method, path, **options)
+        if first.status_code >= 400:
+            continue
+        before = await rows_digest(twin.tenant)
+        second = await twin.api.request(method, path, **options)
+        if (second.status_code, second.content, second.headers.get("idempotency-replayed")) != (first.status_code, first.content, "true"):
+            faults.append(f"{operation.name}: {second.status_code} {second.text[:100]}")
+        if before != await rows_digest(twin.tenant):
+            faults.append(f"{operation.name}: writes again")
+        replayed.append(operation.name)
+    await twin.api.aclose()
+    assert faults == []
+    assert {"POST /v1/customers/{customer_id}/activities", "POST /v1/items/{item_id}/comments", "POST /v1/holds", "POST /v1/attachments"} <= set(replayed)
+    assert len(replayed) >= 20
 
 
 async def test_control_without_the_key_every_repeat_is_an_effect_of_its_own(database, settings, tenant):

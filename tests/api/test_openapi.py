@@ -9,10 +9,17 @@ import pytest
 from dunning.kit.bell import NullBell
 from dunning_api import openapi_file
 from dunning_api.app import create_app
-from tests.api.contract import example_of, operations
+from tests.api.contract import example_of, operations, takes_key
 from tests.conftest import KEYRING, client_of
 
 METHODS_WITH_BODY = {"post", "put", "patch"}
+
+WITHOUT_KEY = {
+    "POST /v1/api-keys": "its answer holds a secret, which is not to be stored", "POST /v1/api-keys/{key_id}/rotate": "as above",
+    "POST /v1/ledgers/{ledger_id}/imports": "rows are kept once by their external ids", "POST /v1/imports/{import_id}/approve": "an import is approved once",
+    "POST /v1/scenarios/shipped/{code}": "the code is kept once", "POST /v1/templates/shipped/{code}": "as above",
+}  # fmt: skip
+"""What creates something and takes no Idempotency-Key, and why."""
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +75,12 @@ def test_every_example_body_is_accepted_by_its_own_schema(document):
         example = example_of(document, operation)
         if example is not None:
             jsonschema.validate(example, {**operation.body_schema, "components": document["components"]})
+
+
+def test_whatever_creates_something_takes_a_key_that_keeps_a_repeat_from_creating_another(document):
+    """S3-09: a POST that answers 201 or 202."""
+    creating = [o for o in operations(document) if o.method == "post" and {"201", "202"} & o.spec["responses"].keys()]
+    assert {o.name for o in creating if not takes_key(o)} == set(WITHOUT_KEY)
 
 
 def test_every_operation_id_is_a_name_of_its_own(document):

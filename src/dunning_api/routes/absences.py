@@ -23,7 +23,7 @@ router = Router(tags=["people"])
 
 
 @router.post("/people/{person_id}/absences", status_code=201, summary="Note an absence", responses=problems(404, 409))
-async def create_absence(person_id: UUID, body: AbsenceCreate, work: Annotated[Work, writes("notes:write")]) -> AbsenceOut:
+async def create_absence(person_id: UUID, body: AbsenceCreate, work: Annotated[Work, writes("notes:write", repeatable=True)]) -> AbsenceOut:
     """Note that somebody is away: yourself, or, with `people:write`, anybody. Whoever stands in sees the customers and the agenda from the first day to the last, by the local day of the ledger; `stand_ins` says who that is when the substitute is away as well."""
     _own_or_managed(work, person_id)
     absence = await absences.create_absence(

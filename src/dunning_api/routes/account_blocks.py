@@ -20,7 +20,7 @@ router = Router(tags=["account blocks"])
 
 
 @router.post("/account-blocks", status_code=201, summary="Block an account", responses=problems(404, 409))
-async def place_account_block(body: BlockCreate, work: Annotated[Work, writes("collection:write")]) -> BlockOut:
+async def place_account_block(body: BlockCreate, work: Annotated[Work, writes("collection:write", repeatable=True)]) -> BlockOut:
     """Block a customer's account by hand. The event `account.blocked` tells the CRM; the block ends when the items that cause it are settled.
 
     It comes back, as a new block, when such a payment is returned. A second one of the same degree because of the same items is 409 `already_blocked`.

@@ -22,7 +22,9 @@ router = Router(tags=["actions"])
 
 
 @router.post("/action-models", status_code=201, summary="Save an action model", responses=problems(409))
-async def create_action_model(body: ActionModelCreate, work: Annotated[Work, writes("collection:write")], response: Response) -> ActionModelOut:
+async def create_action_model(
+    body: ActionModelCreate, work: Annotated[Work, writes("collection:write", repeatable=True)], response: Response
+) -> ActionModelOut:
     """Save a pattern under a code: new actions copy it with `copy_from.model_id` and are personalised without changing it."""
     model = await action_models.create_model(
         work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, code=body.code, name=body.name, title=body.title,

@@ -225,7 +225,7 @@ async def skip_action(action_id: UUID, body: Because, work: Annotated[Work, writ
 
 
 @router.post("/actions/{action_id}/notes", status_code=201, summary="Write a note on an action", responses=problems(404))
-async def add_note(action_id: UUID, body: NoteCreate, work: Annotated[Work, writes("collection:write")]) -> ActionWithParts:
+async def add_note(action_id: UUID, body: NoteCreate, work: Annotated[Work, writes("collection:write", repeatable=True)]) -> ActionWithParts:
     """Add a note. Notes stand in the timeline and are never changed or removed."""
     await actions.add_note(
         work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, action_id=ActionId(action_id), text=body.text, outbound=_outbound(work)

@@ -57,7 +57,7 @@ async def get_activity(activity_id: UUID, work: Annotated[Work, reads()]) -> Act
 
 
 @router.post("/customers/{customer_id}/activities", status_code=201, summary="Record an activity", responses=problems(404, 409))
-async def add_activity(customer_id: UUID, body: ActivityCreate, work: Annotated[Work, writes("notes:write")]) -> ActivityWithResults:
+async def add_activity(customer_id: UUID, body: ActivityCreate, work: Annotated[Work, writes("notes:write", repeatable=True)]) -> ActivityWithResults:
     """Record a call, a visit, a note or anything else that was done, with the promise, the dispute and the next call that came of it. These need `collection:write`."""
     if body.agrees:
         work.require("collection:write")
@@ -70,7 +70,7 @@ async def add_activity(customer_id: UUID, body: ActivityCreate, work: Annotated[
 
 
 @router.post("/actions/{action_id}/call-outcome", status_code=201, summary="Log the outcome of a call", responses=problems(404, 409))
-async def log_call_outcome(action_id: UUID, body: CallOutcome, work: Annotated[Work, writes("collection:write")]) -> ActivityWithResults:
+async def log_call_outcome(action_id: UUID, body: CallOutcome, work: Annotated[Work, writes("collection:write", repeatable=True)]) -> ActivityWithResults:
     """Log what came of a call that waited, in one request: the activity, the end of the task or its new day, and what was promised or contested."""
     action = await actions.action_of(work.session, tenant_id=work.tenant_id, action_id=ActionId(action_id))
     made = await calls.record_call_outcome(

@@ -36,7 +36,7 @@ router = Router(tags=["assignments"])
 
 
 @router.post("/ledgers/{ledger_id}/assignment-rules", status_code=201, summary="Create an assignment rule", responses=problems(404, 409))
-async def create_rule(ledger_id: UUID, body: RuleCreate, work: Annotated[Work, writes("people:write")], response: Response) -> RuleOut:
+async def create_rule(ledger_id: UUID, body: RuleCreate, work: Annotated[Work, writes("people:write", repeatable=True)], response: Response) -> RuleOut:
     """Create a rule. It serves customers as they are imported, and those there are when it is applied."""
     work.require_whole_sight()
     rule = await rulebook.create_rule(work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, ledger_id=LedgerId(ledger_id), values=body.values())

@@ -73,7 +73,7 @@ async def _export(work: Work, date: Day, chosen: Whose) -> AsyncIterator[bytes]:
 
 
 @router.post("/call-tasks", summary="Put customers on the phone list", responses=problems(404))
-async def create_call_tasks(body: CallTasksCreate, work: Annotated[Work, writes("collection:write")]) -> CallTasksOut:
+async def create_call_tasks(body: CallTasksCreate, work: Annotated[Work, writes("collection:write", repeatable=True)]) -> CallTasksOut:
     """Make a call task for each of some customers, or for those of chosen activities, and say what became of each. Whose call waits already for that day or one before it keeps that one; whose contact budget is spent on the day is refused."""
     if body.override_contact_budget:
         work.require("budget:override")

@@ -23,7 +23,7 @@ router = Router(tags=["disputes"])
 
 
 @router.post("/disputes", status_code=201, summary="Open a dispute", responses=problems(404, 409))
-async def open_dispute(body: DisputeCreate, work: Annotated[Work, writes("collection:write")], response: Response) -> DisputeOut:
+async def open_dispute(body: DisputeCreate, work: Annotated[Work, writes("collection:write", repeatable=True)], response: Response) -> DisputeOut:
     """Note that a customer contests items: in one step they get the status, a task follows the dispute up, and no message names them any more."""
     row = await disputes.open_dispute(
         work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, contested=body.contested(work.person_id),

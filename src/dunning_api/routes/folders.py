@@ -104,7 +104,7 @@ async def _export(work: Work, code: str, state: str) -> AsyncIterator[bytes]:
 
 
 @router.post("/folders/{code}/items", summary="Move items to a folder", responses=problems(404, 409))
-async def move_to_folder(code: FolderCode, body: FolderMove, work: Annotated[Work, writes("collection:write")]) -> FolderMoved:
+async def move_to_folder(code: FolderCode, body: FolderMove, work: Annotated[Work, writes("collection:write", repeatable=True)]) -> FolderMoved:
     """File items of one or more customers in a folder: they get the first of its statuses, and the reason as a comment. Where that status stops reminding, they leave the actions that wait with them; where it has `follow_up_days`, a task a customer follows it up."""
     status_code, ids = await filing.move_items(
         work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, code=code, item_ids=[ItemId(one) for one in body.item_ids],

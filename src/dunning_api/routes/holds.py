@@ -23,7 +23,7 @@ router = Router(tags=["holds"])
 
 
 @router.post("/holds", status_code=201, summary="Set a hold", responses=problems(404))
-async def set_hold(body: HoldCreate, work: Annotated[Work, writes("collection:write")]) -> HoldOut:
+async def set_hold(body: HoldCreate, work: Annotated[Work, writes("collection:write", repeatable=True)]) -> HoldOut:
     """Stop reminding a ledger, customer or item, from today until a last held day or until it is released. What is queued is stopped too."""
     hold = await holds.set_hold(
         work.session,

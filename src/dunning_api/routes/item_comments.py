@@ -31,7 +31,7 @@ async def list_item_comments(item_id: UUID, work: Annotated[Work, reads()], limi
 
 
 @router.post("/items/{item_id}/comments", status_code=201, summary="Comment on an item", responses=problems(404))
-async def add_item_comment(item_id: UUID, body: CommentCreate, work: Annotated[Work, writes("notes:write")]) -> CommentOut:
+async def add_item_comment(item_id: UUID, body: CommentCreate, work: Annotated[Work, writes("notes:write", repeatable=True)]) -> CommentOut:
     """Write a comment on an item. It keeps author and time, and is never changed or removed."""
     comment = await item_comments.add_comment(work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, item_id=ItemId(item_id), text=body.text)
     return CommentOut.of(comment, await people.names_of(work.session, tenant_id=work.tenant_id, actors=[comment.actor]))

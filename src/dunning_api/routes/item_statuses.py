@@ -30,7 +30,7 @@ async def list_item_statuses(work: Annotated[Work, reads()], limit: paging.Limit
 
 
 @router.post("/item-statuses", status_code=201, summary="Create an item status", responses=problems(409))
-async def create_item_status(body: StatusCreate, work: Annotated[Work, writes("scenarios:write")], response: Response) -> StatusOut:
+async def create_item_status(body: StatusCreate, work: Annotated[Work, writes("scenarios:write", repeatable=True)], response: Response) -> StatusOut:
     """Create a status of your own: its category, whether it stops reminding, how soon it is followed up, and its folder."""
     status = await item_statuses.create_status(work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, status=body.status())
     tag(response, status.version)

@@ -21,7 +21,7 @@ router = Router(tags=["ledgers"])
 
 
 @router.post("/ledgers", status_code=201, summary="Create a ledger", responses=problems(404, 409))
-async def create_ledger(body: LedgerCreate, work: Annotated[Work, writes("ledger:write")], response: Response) -> LedgerOut:
+async def create_ledger(body: LedgerCreate, work: Annotated[Work, writes("ledger:write", repeatable=True)], response: Response) -> LedgerOut:
     """Create a ledger. Nobody is reminded until a scenario is assigned, a first run was approved and sending is on."""
     ledger = await ledgers.create_ledger(work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, **body.fields())
     tag(response, ledger.version)

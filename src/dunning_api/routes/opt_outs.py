@@ -25,7 +25,7 @@ async def list_opt_outs(customer_id: UUID, work: Annotated[Work, reads()]) -> Op
 
 
 @router.post("/customers/{customer_id}/opt-outs", status_code=201, summary="Record an opt-out", responses=problems(404))
-async def create_opt_out(customer_id: UUID, body: OptOutCreate, work: Annotated[Work, writes("collection:write")]) -> OptOutOut:
+async def create_opt_out(customer_id: UUID, body: OptOutCreate, work: Annotated[Work, writes("collection:write", repeatable=True)]) -> OptOutOut:
     """Record that a contact wants no notices before the due date, where it said so otherwise than by the link of a mail. Recording it again keeps the first day."""
     made = await opt_outs.opt_out_contact(
         work.session,

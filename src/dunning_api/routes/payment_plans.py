@@ -21,7 +21,7 @@ router = Router(tags=["payment plans"])
 
 
 @router.post("/payment-plans", status_code=201, summary="Agree on a payment plan", responses=problems(404, 409))
-async def agree_payment_plan(body: PlanCreate, work: Annotated[Work, writes("collection:write")]) -> PlanOut:
+async def agree_payment_plan(body: PlanCreate, work: Annotated[Work, writes("collection:write", repeatable=True)]) -> PlanOut:
     """Agree on instalments, each a promise. They add up to the total to the cent; one that is missing breaks the plan and ends the rest."""
     row = await payment_plans.agree_plan(
         work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, agreed=body.agreed(), outbound=Outbound.of(work.settings, work.keyring)

@@ -31,7 +31,7 @@ async def get_me(work: Annotated[Work, reads()]) -> MeOut:
 
 
 @router.post("/people", status_code=201, summary="Create a person", responses=problems(404, 409))
-async def create_person(body: PersonCreate, work: Annotated[Work, writes("people:write")], response: Response) -> PersonOut:
+async def create_person(body: PersonCreate, work: Annotated[Work, writes("people:write", repeatable=True)], response: Response) -> PersonOut:
     """Create somebody who works here. Only an `admin` creates another one."""
     work.require_whole_sight()
     person = await people.create_person(
@@ -106,7 +106,7 @@ async def hand_over(person_id: UUID, body: HandOver, work: Annotated[Work, write
 
 
 @router.post("/teams", status_code=201, summary="Create a team", responses=problems(409))
-async def create_team(body: TeamCreate, work: Annotated[Work, writes("people:write")]) -> TeamOut:
+async def create_team(body: TeamCreate, work: Annotated[Work, writes("people:write", repeatable=True)]) -> TeamOut:
     """Create a team; people join it by their `team_id`."""
     work.require_whole_sight()
     return TeamOut.of(await people.create_team(work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, code=body.code, name=body.name))

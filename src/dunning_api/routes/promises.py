@@ -23,7 +23,7 @@ router = Router(tags=["promises"])
 
 
 @router.post("/promises", status_code=201, summary="Record a promise", responses=problems(404, 409))
-async def record_promise(body: PromiseCreate, work: Annotated[Work, writes("collection:write")], response: Response) -> PromiseOut:
+async def record_promise(body: PromiseCreate, work: Annotated[Work, writes("collection:write", repeatable=True)], response: Response) -> PromiseOut:
     """Record what a customer promises to pay and until when. Kept and broken are found by themselves; a call is on the list for the day after its last.
 
     What is disputed or held is not owed meanwhile: the verdict is about the rest, and while that is nothing the promise waits.

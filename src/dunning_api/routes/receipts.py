@@ -154,7 +154,7 @@ async def reverse_receipt(receipt_id: UUID, body: Because, work: Annotated[Work,
 
 
 @router.post("/payment-returns", status_code=201, summary="Record a returned payment", responses=problems(404, 409))
-async def record_return(body: ReturnCreate, work: Annotated[Work, writes("receipts:write")]) -> ReturnOut:
+async def record_return(body: ReturnCreate, work: Annotated[Work, writes("receipts:write", repeatable=True)]) -> ReturnOut:
     """Record that a booked payment failed. Its items owe again with their original due dates, in a new episode; charges become a fee item; the ledger may hold the items for some days. A second return is 409."""
     made, item_ids = await returns.record_return(work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, returned=body)
     receipt, _ = await receipts.receipt_of(work.session, tenant_id=work.tenant_id, receipt_id=made.receipt_id)

@@ -30,7 +30,7 @@ ShippedCode = Annotated[
 
 
 @router.post("/scenarios", status_code=201, summary="Create a scenario", responses=problems(409))
-async def create_scenario(body: ScenarioCreate, work: Annotated[Work, writes("scenarios:write")], response: Response) -> ScenarioOut:
+async def create_scenario(body: ScenarioCreate, work: Annotated[Work, writes("scenarios:write", repeatable=True)], response: Response) -> ScenarioOut:
     """Store a scenario as a draft. Nothing uses it until it is published and assigned to a ledger, customer group, customer or item. All wrong places are listed at once."""
     stored = await scenarios.create_scenario(work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, content=body.content())
     tag(response, stored.draft_revision)

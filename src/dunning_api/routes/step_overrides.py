@@ -27,7 +27,7 @@ async def _shown(work: Work, stored: StoredOverride) -> StepOverrideOut:
 
 
 @router.post("/customers/{customer_id}/step-overrides", status_code=201, summary="Change a future step for one customer", responses=problems(404, 409))
-async def set_override(customer_id: UUID, body: StepOverrideCreate, work: Annotated[Work, writes("collection:write")]) -> StepOverrideOut:
+async def set_override(customer_id: UUID, body: StepOverrideCreate, work: Annotated[Work, writes("collection:write", repeatable=True)]) -> StepOverrideOut:
     """Insert, change or remove a step for this customer; the shared scenario stays as it is. One in force for the same step is replaced. What had been planned is kept in the event `step_override.set`."""
     made = await overrides.set_override(
         work.session,

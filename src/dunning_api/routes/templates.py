@@ -48,7 +48,7 @@ async def list_placeholders(_work: Annotated[Work, reads()]) -> PlaceholdersOut:
 
 
 @router.post("/templates", status_code=201, summary="Create a template", responses=problems(409))
-async def create_template(body: TemplateCreate, work: Annotated[Work, writes("scenarios:write")], response: Response) -> TemplateOut:
+async def create_template(body: TemplateCreate, work: Annotated[Work, writes("scenarios:write", repeatable=True)], response: Response) -> TemplateOut:
     """Store a template as a draft, languages side by side. Faults are reported when it is published, or by `check`."""
     stored = await templates.create_template(
         work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, code=body.code, name=body.name, contents=body.parts()

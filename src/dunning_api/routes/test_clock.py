@@ -17,7 +17,7 @@ router = Router(tags=["test clock"])
 
 
 @router.post("/test-clock/advance", status_code=202, summary="Advance the test clock", responses=problems(409))
-async def advance_clock(body: ClockAdvance, work: Annotated[Work, writes("admin")]) -> WalkOut:
+async def advance_clock(body: ClockAdvance, work: Annotated[Work, writes("admin", repeatable=True)]) -> WalkOut:
     """Walk the clock of a test-mode tenant forward. A worker stops at each local night of each ledger and at each opening of a send window, and does what is due there; mails go to the sink. Poll `GET /test-clock/walks/{walk_id}`. A live tenant has no settable clock."""
     return WalkOut.of(await walks.advance(work.session, work.clock, tenant_id=work.tenant_id, to=body.to, days=body.days))
 

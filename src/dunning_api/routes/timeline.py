@@ -39,7 +39,7 @@ async def get_timeline(
 
 
 @router.post("/attachments", status_code=201, summary="Register an attachment", responses=problems(404))
-async def register_attachment(body: AttachmentCreate, work: Annotated[Work, writes("notes:write")]) -> AttachmentOut:
+async def register_attachment(body: AttachmentCreate, work: Annotated[Work, writes("notes:write", repeatable=True)]) -> AttachmentOut:
     """Register the address of a file with a customer, item, document, action, activity, dispute or promise. The file stays where it lies."""
     row = await attachments.register_attachment(work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, **body.model_dump())
     return AttachmentOut.of(row, await people.names_of(work.session, tenant_id=work.tenant_id, actors=[work.actor]))
