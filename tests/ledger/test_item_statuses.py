@@ -10,7 +10,7 @@ import pytest
 
 from dunning.kit.database import statement_log
 from tests.conftest import TenantWorld
-from tests.ledger.books import Books
+from tests.ledger.books import Books, make_ledger
 
 
 async def items_of(books: Books, count: int, **content: str) -> list[str]:
@@ -111,6 +111,28 @@ async def test_the_export_of_a_folder_is_safe_to_open(books: Books, api: httpx.A
     assert answer.headers["content-type"].startswith("text/csv")
     assert [row["item_id"] for row in rows] == [*items, hostile]
     assert (rows[0]["open_amount"], rows[0]["currency"], rows[0]["status"], rows[2]["number"]) == ("100.00", "EUR", "uncollectible", "'=1+1")
+
+
+async def test_the_export_of_a_folder_is_narrowed_as_its_list_is(books: Books, api: httpx.AsyncClient) -> None:
+    """S2-20: by ledger and customer. The control is the export without them."""
+    other = await make_ledger(api, "it-02")
+    await books.customer("C-2")
+    await other.customer()
+    made = [await books.invoice("A"), await books.invoice("B", customer="C-2"), await other.invoice("C")]
+    items = [one["items"][0]["item_id"] for one in made]
+    await api.post("/v1/folders/litigation/items", json={"item_ids": items, "reason": "x"})
+
+    async def found(**params: str) -> list[str]:
+        answer = await api.get("/v1/folders/litigation/items.csv", params=params)
+        assert answer.status_code == 200, answer.text
+        exported = [row["item_id"] for row in csv.DictReader(io.StringIO(answer.text))]
+        assert exported == [item["item_id"] for item in (await api.get("/v1/folders/litigation/items", params=params)).json()["data"]]
+        return exported
+
+    assert await found() == items
+    assert await found(ledger=made[0]["ledger_id"]) == items[:2]
+    assert await found(customer=made[1]["customer_id"]) == [items[1]]
+    assert await found(customer=made[1]["customer_id"], ledger=made[2]["ledger_id"]) == []
 
 
 async def test_a_comment_is_kept_with_author_and_time_and_changes_nothing(books: Books, api: httpx.AsyncClient, other_api: httpx.AsyncClient) -> None:

@@ -91,12 +91,21 @@ async def items_in(
     return await item_store.items_after(session, tenant_id, _filed(folder, state, ledger_id, customer_id), after, limit)
 
 
-async def items_as_csv(session: ReadSession, *, tenant_id: TenantId, code: str, state: str | None, page: int = EXPORT_PAGE) -> AsyncIterator[bytes]:
-    """Yield the items filed in a folder as a CSV file that is safe to open in a spreadsheet program."""
+async def items_as_csv(
+    session: ReadSession,
+    *,
+    tenant_id: TenantId,
+    code: str,
+    state: str | None,
+    ledger_id: UUID | None = None,
+    customer_id: UUID | None = None,
+    page: int = EXPORT_PAGE,
+) -> AsyncIterator[bytes]:
+    """Yield the items filed in a folder, narrowed as `items_in` does, as a CSV file that is safe to open in a spreadsheet program."""
     folder = await folder_of(session, tenant_id=tenant_id, code=code)
     yield _HEADER.encode()
-    after: UUID | None = None
-    while found := await item_store.items_after(session, tenant_id, _filed(folder, state, None, None), after, page):
+    where, after = _filed(folder, state, ledger_id, customer_id), None
+    while found := await item_store.items_after(session, tenant_id, where, after, page):
         text = io.StringIO()
         csv.writer(text).writerows(map(_cells, found))
         yield text.getvalue().encode()

@@ -24,6 +24,8 @@ from dunning_api.schemas.item_statuses import FolderMove, FolderMoved, FolderOut
 router = Router(tags=["folders"])
 
 FolderCode = Annotated[str, Path(max_length=60, pattern=r"^[a-z][a-z0-9_]*$", description="The folder's code.", examples=["litigation"])]
+InLedger = Annotated[UUID | None, Query(description="Only items of this ledger.")]
+OfCustomer = Annotated[UUID | None, Query(description="Only items of this customer.")]
 State = Annotated[Literal["open", "settled", "void", "all"], Query(description="Only items in this state.")]
 _CREATED: dict[int | str, dict[str, Any]] = {201: {"model": FolderOut, "description": "Created."}}
 
@@ -68,8 +70,8 @@ async def list_folder_items(
     code: FolderCode,
     work: Annotated[Work, reads()],
     state: State = "open",
-    ledger: Annotated[UUID | None, Query(description="Only items of this ledger.")] = None,
-    customer: Annotated[UUID | None, Query(description="Only items of this customer.")] = None,
+    ledger: InLedger = None,
+    customer: OfCustomer = None,
     limit: paging.Limit = 100,
     cursor: paging.Cursor = None,
 ) -> Page[ItemOut]:
@@ -89,17 +91,19 @@ async def list_folder_items(
     summary="The items in a folder as CSV",
     responses={**problems(404), 200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "An item a row."}},
 )
-async def export_folder_items(code: FolderCode, work: Annotated[Work, reads()], state: State = "open") -> StreamingResponse:
+async def export_folder_items(
+    code: FolderCode, work: Annotated[Work, reads()], state: State = "open", ledger: InLedger = None, customer: OfCustomer = None
+) -> StreamingResponse:
     """Return what is filed in a folder, for counsel or the management; safe to open in a spreadsheet program."""
     await folders.folder_of(work.session, tenant_id=work.tenant_id, code=code)
     headers = {"Content-Disposition": f'attachment; filename="folder-{code}.csv"'}
-    return StreamingResponse(_export(work, code, state), media_type="text/csv", headers=headers)
+    return StreamingResponse(_export(work, code, state, ledger, customer), media_type="text/csv", headers=headers)
 
 
-async def _export(work: Work, code: str, state: str) -> AsyncIterator[bytes]:
+async def _export(work: Work, code: str, state: str, ledger_id: UUID | None, customer_id: UUID | None) -> AsyncIterator[bytes]:
     # The route's own transaction ends before the body is sent, so the stream opens one of its own.
     async with work.reading_again() as session:
-        async for chunk in folders.items_as_csv(session, tenant_id=work.tenant_id, code=code, state=_one(state)):
+        async for chunk in folders.items_as_csv(session, tenant_id=work.tenant_id, code=code, state=_one(state), ledger_id=ledger_id, customer_id=customer_id):
             yield chunk
 
 
