@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -249,6 +251,34 @@ async def test_the_dry_run_of_calls_counts_what_the_act_then_does(stage: Stage) 
     assert {("done" if word == "ready" else word): n for word, n in dry["counts"].items()} == done["counts"]
     assert dry["codes"] == done["codes"]
     assert again["counts"]["exists"] == done["counts"]["done"] + done["counts"].get("exists", 0)
+
+
+async def test_the_same_hold_in_force_is_not_set_again_and_the_dry_run_says_so(stage: Stage) -> None:
+    """B-13: twice the same act is one hold a customer. The controls are another reason, another day, a hold on an item only, and one that is over."""
+    ids = await town(stage, 3)
+    body = {"act": "hold", "reason": "talks", "until_on": "2026-03-20", "customer_ids": ids}
+    item = await stage.tenant.value("select item_id from item where tenant_id = $1 and customer_id = $2", stage.tenant_id, UUID(ids[0]))
+    await stage.hold(item_id=item, until_on=dt.date(2026, 3, 20))
+
+    async def held(**other: Any) -> tuple[dict[str, int], dict[str, int], int]:
+        done = await stage.post("/customers/bulk", body | other)
+        holds_of_customers = [one for one in (await stage.get("/holds", limit=500))["data"] if one["scope"] == "customer"]
+        return done["counts"], done["codes"], len(holds_of_customers)
+
+    assert await held(customer_ids=ids[:1]) == ({"done": 1}, {}, 1)
+    assert await held(dry_run=True) == ({"exists": 1, "ready": 2}, {"hold_in_force": 1}, 1)
+    assert await held() == ({"exists": 1, "done": 2}, {"hold_in_force": 1}, 3)
+    assert await held() == ({"exists": 3}, {"hold_in_force": 3}, 3)
+    assert await held(reason="x") == ({"done": 3}, {}, 6)
+    assert await held(until_on="2026-03-21") == ({"done": 3}, {}, 9)
+    assert await held(until_on=None) == ({"done": 3}, {}, 12)
+    assert await held(until_on=None) == ({"exists": 3}, {"hold_in_force": 3}, 12)
+    (first,) = [
+        one for one in (await stage.get("/holds", customer=ids[0]))["data"]
+        if (one["scope"], one["reason"], one["until_on"]) == ("customer", "talks", "2026-03-20")
+    ]  # fmt: skip
+    assert (await stage.api.delete(f"/v1/holds/{first['hold_id']}")).status_code == 200
+    assert await held() == ({"exists": 2, "done": 1}, {"hold_in_force": 2}, 13)
 
 
 async def town(stage: Stage, customers: int) -> list[str]:

@@ -35,6 +35,7 @@ Outcome = Literal["done", "ready", "by_hand", "exists", "refused", "unknown"]
 AT_ONCE = 5_000
 SHOWN_FIRST = 20
 """How many of the customers that a filter finds a dry run shows."""
+HOLD_IN_FORCE = "hold_in_force"
 _UNKNOWN = "No such customer. Check the id, and that it belongs to this tenant."
 
 
@@ -172,12 +173,16 @@ def _all(made: _Round, customer_ids: Sequence[CustomerId]) -> dict[CustomerId, R
 
 async def _hold(made: _Round, scene: Scene, customer_ids: Sequence[CustomerId]) -> dict[CustomerId, Result]:
     holds.check_days(scene.today, made.bulk.until_on)
+    reason, until_on = made.bulk.reason or "in_bulk", made.bulk.until_on
+    held = await holds.held_alike(
+        made.session, tenant_id=made.tenant_id, ledger=scene.ledger, customer_ids=customer_ids, reason=reason, until_on=until_on, today=scene.today
+    )
+    free = [one for one in customer_ids if one not in held]
     if not made.bulk.dry_run:
         await holds.hold_customers(
-            made.session, made.clock, tenant_id=made.tenant_id, actor=made.actor, ledger=scene.ledger, customer_ids=customer_ids,
-            reason=made.bulk.reason or "in_bulk", until_on=made.bulk.until_on,
-        )  # fmt: skip
-    return _all(made, customer_ids)
+            made.session, made.clock, tenant_id=made.tenant_id, actor=made.actor, ledger=scene.ledger, customer_ids=free, reason=reason, until_on=until_on
+        )
+    return _all(made, free) | {one: Result(one, "exists", None, HOLD_IN_FORCE, "The same hold is in force already.") for one in held}
 
 
 async def _assign(made: _Round, customer_ids: Sequence[CustomerId]) -> dict[CustomerId, Result]:

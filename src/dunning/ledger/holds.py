@@ -124,6 +124,18 @@ async def hold_customers(
     return made
 
 
+async def held_alike(
+    session: ReadSession, *, tenant_id: TenantId, ledger: Ledger, customer_ids: Sequence[CustomerId], reason: str, until_on: dt.date | None, today: dt.date
+) -> set[CustomerId]:
+    """Return those of some customers of a ledger on whom, as customers, a hold for the same reason until the same day is in force."""
+    found = await hold_store.set_holds_of(session, tenant_id, ledger.ledger_id, customer_ids)
+    return {
+        hold.customer_id
+        for hold in found
+        if hold.scope == "customer" and hold.customer_id is not None and hold.from_on <= today and (hold.reason, hold.until_on) == (reason, until_on)
+    }
+
+
 async def release_hold(session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, hold_id: HoldId) -> Hold:
     """End a hold now. Raises `AlreadyReleased` on a second call, `NotFound`."""
     hold = await hold_of(session, tenant_id=tenant_id, hold_id=hold_id)

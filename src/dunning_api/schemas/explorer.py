@@ -229,7 +229,7 @@ class CustomersBulk(Input):
 class CustomerBulkResult(Output):
     """What became of one customer: `done`, in a dry run `ready`; all others say why in `code`.
 
-    `by_hand`: its action is made, but nobody can be told by mail, so that it becomes a task. `exists`: the call waits already. `refused`: nothing was done.
+    `by_hand`: its action is made, but nobody can be told by mail, so that it becomes a task. `exists`: the call waits already, or the same hold is in force. `refused`: nothing was done.
     """
 
     customer_id: UUID
