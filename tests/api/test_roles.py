@@ -25,7 +25,7 @@ from dunning_api.acting import HEADER
 from dunning_api.app import create_app
 from dunning_api.deps import Work, reads, writes
 from dunning_api.idempotency import Router
-from tests.api.contract import operations
+from tests.api.contract import Slot, operations
 from tests.api.test_cross_tenant import NOUN_OF, ROW_BY_ROW, UUID_TEXT, Generator, rows_digest, told, unlike_any
 from tests.api.twins import make_twin
 from tests.conftest import KEYRING, client_of
@@ -133,6 +133,20 @@ async def test_who_does_not_look_after_a_customer_finds_nothing_of_it_anywhere(d
     assert faults == [], "\n".join(faults)
     assert changed & OF_CUSTOMERS == set()
     assert counts["unknown"] + counts["empty"] >= 20
+
+
+async def test_every_list_of_a_customer_is_unknown_to_who_may_not_see_the_customer(document, twin):
+    """S2-01: the same answer on each list. The control is the customer's own collector, whom each of them answers."""
+    generator = Generator(document, twin.ids)
+    answers = {"stranger counsel": {}, "stranger collector": {}, "person": {}}
+    for operation in operations(document):
+        if operation.method == "get" and any(p["in"] == "query" and p["name"] == "customer" for p in operation.parameters):
+            method, path, options = generator.request(operation, Slot("query", "customer"), twin.ids["customer"])
+            for who, told_to in answers.items():
+                answer = await as_person(twin.api, twin.ids[who], method, path, options)
+                told_to.setdefault(answer.status_code, []).append(operation.name)
+    assert [set(answers[who]) for who in answers] == [{404}, {404}, {200}], answers
+    assert len(answers["person"][200]) >= 14
 
 
 async def test_a_viewer_reads_everything_and_writes_nothing(document, twin):

@@ -21,6 +21,7 @@ from dunning.kit.clock import Clock
 from dunning.kit.database import ReadSession, Session
 from dunning.kit.errors import Conflict, Malformed, NotFound
 from dunning.kit.ids import ActionId, CustomerId, LedgerId, TenantId
+from dunning.ledger import customers
 from dunning.ledger.customer_state import facts_changed, lock_customers
 from dunning.scenarios.steps import TaskKind
 from dunning.tenancy import people
@@ -268,7 +269,9 @@ async def action_of(session: ReadSession, *, tenant_id: TenantId, action_id: Act
 
 
 async def actions_before(session: ReadSession, *, tenant_id: TenantId, where: ActionFilter, before: UUID | None, limit: int) -> list[asyncpg.Record]:
-    """Return actions, the newest first."""
+    """Return actions, the newest first; raise `NotFound` where the filter names an unknown customer."""
+    if where.customer_id is not None:
+        await customers.customer_of(session, tenant_id=tenant_id, customer_id=CustomerId(where.customer_id))
     return await action_queries.actions_before(session, tenant_id, where, before, limit)
 
 

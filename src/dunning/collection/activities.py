@@ -17,6 +17,7 @@ from dunning.kit.clock import Clock, local_date
 from dunning.kit.database import ReadSession, Session
 from dunning.kit.errors import Malformed, NotFound
 from dunning.kit.ids import ActivityId, CustomerId, PersonId, TenantId, new_id
+from dunning.ledger import customers
 from dunning.ledger.addresses import address_digest
 from dunning.ledger.customer_state import facts_changed, lock_customers
 
@@ -86,7 +87,9 @@ async def activity_of(session: ReadSession, *, tenant_id: TenantId, activity_id:
 
 
 async def activities_before(session: ReadSession, *, tenant_id: TenantId, where: ActivityFilter, before: UUID | None, limit: int) -> list[asyncpg.Record]:
-    """Return activities, the newest first. Raises `Malformed` for a kind that no activity has and no step records."""
+    """Return activities, the newest first. Raises `NotFound` for an unknown customer, `Malformed` for a kind that no activity has and no step records."""
+    if where.customer_id is not None:
+        await customers.customer_of(session, tenant_id=tenant_id, customer_id=CustomerId(where.customer_id))
     if where.kind is not None:
         await filter_words.check_activity_kind(session, tenant_id, where.kind)
     return await activity_store.activities_before(session, tenant_id, where, before, limit)

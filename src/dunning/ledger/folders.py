@@ -11,10 +11,10 @@ from dunning.events import service as events
 from dunning.kit.clock import Clock, local_date
 from dunning.kit.database import ReadSession, Session
 from dunning.kit.errors import Conflict, NotFound
-from dunning.kit.ids import ItemId, TenantId, new_id
+from dunning.kit.ids import CustomerId, ItemId, TenantId, new_id
 from dunning.kit.money import format_minor
 from dunning.kit.spreadsheet import safe_cell
-from dunning.ledger import item_comments, item_statuses, item_store, ledgers, status_store
+from dunning.ledger import customers, item_comments, item_statuses, item_store, ledgers, status_store
 from dunning.ledger.comment_store import Mark
 from dunning.ledger.customer_state import facts_changed, lock_customers
 from dunning.ledger.item_statuses import ONGOING
@@ -86,9 +86,19 @@ async def items_in(
     ledger_id: UUID | None = None,
     customer_id: UUID | None = None,
 ) -> list[Item]:
-    """Return the items filed in a folder past an id, by id; raise `NotFound`. The folder of the status `ongoing` holds what has no status."""
-    folder = await folder_of(session, tenant_id=tenant_id, code=code)
+    """Return the items filed in a folder past an id, by id. The folder of the status `ongoing` holds what has no status.
+
+    Raises `NotFound` for an unknown folder or customer.
+    """
+    folder = await folder_to_list(session, tenant_id=tenant_id, code=code, customer_id=customer_id)
     return await item_store.items_after(session, tenant_id, _filed(folder, state, ledger_id, customer_id), after, limit)
+
+
+async def folder_to_list(session: ReadSession, *, tenant_id: TenantId, code: str, customer_id: UUID | None) -> Folder:
+    """Return a folder whose items are to be listed, all or those of a customer; raise `NotFound` for either."""
+    if customer_id is not None:
+        await customers.customer_of(session, tenant_id=tenant_id, customer_id=CustomerId(customer_id))
+    return await folder_of(session, tenant_id=tenant_id, code=code)
 
 
 async def items_as_csv(

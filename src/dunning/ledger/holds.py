@@ -13,7 +13,7 @@ from dunning.kit.clock import Clock, local_date
 from dunning.kit.database import ReadSession, Session
 from dunning.kit.errors import Conflict, Malformed, NotFound
 from dunning.kit.ids import CustomerId, HoldId, ItemId, LedgerId, TenantId, new_id
-from dunning.ledger import customer_store, hold_store, item_store, ledger_store
+from dunning.ledger import customer_store, customers, hold_store, item_store, ledger_store
 from dunning.ledger.customer_state import bump_ledger, facts_changed, lock_customers
 from dunning.ledger.hold_store import Hold
 from dunning.ledger.ledger_store import Ledger
@@ -169,7 +169,9 @@ async def holds_after(
     item_id: UUID | None = None,
     in_force_on: dt.date | None = None,
 ) -> list[Hold]:
-    """Return holds past an id, narrowed by object and by a day on which they are in force."""
+    """Return holds past an id, narrowed by object and by a day on which they are in force; raise `NotFound` for an unknown customer."""
+    if customer_id is not None:
+        await customers.customer_of(session, tenant_id=tenant_id, customer_id=CustomerId(customer_id))
     return await hold_store.holds_after(
         session, tenant_id, after, limit, ledger_id=ledger_id, customer_id=customer_id, item_id=item_id, in_force_on=in_force_on
     )

@@ -15,6 +15,7 @@ from dunning.kit.clock import Clock
 from dunning.kit.database import ReadSession, Session
 from dunning.kit.errors import Conflict, NotFound
 from dunning.kit.ids import CustomerId, MessageId, TenantId, new_id
+from dunning.ledger import customers
 from dunning.ledger.customer_state import lock_customers
 from dunning.messages import message_store, store
 from dunning.messages.compose import CannotCompose, Mail, compose, facts_for, mail_of, rendering_of
@@ -73,7 +74,9 @@ class Body:
 
 
 async def messages_before(session: ReadSession, *, tenant_id: TenantId, wanted: MessageFilter, before: MessageId | None, limit: int) -> list[asyncpg.Record]:
-    """Return messages that match, newest first."""
+    """Return messages that match, newest first; raise `NotFound` where the filter names an unknown customer."""
+    if wanted.customer_id is not None:
+        await customers.customer_of(session, tenant_id=tenant_id, customer_id=wanted.customer_id)
     return await message_store.messages_before(session, tenant_id, wanted, before, limit)
 
 

@@ -16,7 +16,7 @@ from dunning.kit.database import ReadSession, Session
 from dunning.kit.errors import Conflict, Malformed, NotFound
 from dunning.kit.ids import CustomerId, LedgerId, ReceiptId, TenantId, new_id
 from dunning.kit.money import format_minor
-from dunning.ledger import customer_store, entries, item_store, ledgers
+from dunning.ledger import customer_store, customers, entries, item_store, ledgers
 from dunning.ledger.customer_state import facts_changed, lock_customers
 from dunning.ledger.entries import NewEntry, OverAllocated
 from dunning.ledger.ledger_store import Ledger
@@ -267,8 +267,13 @@ async def receipts_after(
     external_id: str | None = None,
     unapplied: bool | None = None,
 ) -> list[Receipt]:
-    """Return receipts of a ledger past an id, by id; `unapplied` narrows to those with, or without, money left."""
+    """Return receipts of a ledger past an id, by id; `unapplied` narrows to those with, or without, money left.
+
+    Raises `NotFound` for an unknown ledger or customer.
+    """
     await ledgers.ledger_of(session, tenant_id=tenant_id, ledger_id=ledger_id)
+    if customer_id is not None:
+        await customers.customer_of(session, tenant_id=tenant_id, customer_id=CustomerId(customer_id))
     return await store.receipts_after(
         session, tenant_id, after, limit, ledger_id=ledger_id, customer_id=customer_id, external_id=external_id, unapplied=unapplied
     )

@@ -52,7 +52,7 @@ async def _whole(work: Work, action_id: UUID) -> ActionWithParts:
     return ActionWithParts.whole(row, await actions.parts_of(work.session, tenant_id=work.tenant_id, action_id=ActionId(action_id)))
 
 
-@router.get("/actions", summary="List actions", responses=problems())
+@router.get("/actions", summary="List actions", responses=problems(404))
 async def list_actions(  # one query parameter a filter
     work: Annotated[Work, reads()],
     customer: Annotated[UUID | None, Query(description="Only actions about this customer.")] = None,

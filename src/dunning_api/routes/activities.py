@@ -22,7 +22,7 @@ from dunning_api.schemas.base import Day, Instant, Page
 router = Router(tags=["activities"])
 
 
-@router.get("/activities", summary="List activities", responses=problems())
+@router.get("/activities", summary="List activities", responses=problems(404))
 async def list_activities(
     work: Annotated[Work, reads()],
     customer: Annotated[UUID | None, Query(description="Only activities about this customer.")] = None,

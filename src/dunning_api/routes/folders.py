@@ -95,7 +95,7 @@ async def export_folder_items(
     code: FolderCode, work: Annotated[Work, reads()], state: State = "open", ledger: InLedger = None, customer: OfCustomer = None
 ) -> StreamingResponse:
     """Return what is filed in a folder, for counsel or the management; safe to open in a spreadsheet program."""
-    await folders.folder_of(work.session, tenant_id=work.tenant_id, code=code)
+    await folders.folder_to_list(work.session, tenant_id=work.tenant_id, code=code, customer_id=customer)
     headers = {"Content-Disposition": f'attachment; filename="folder-{code}.csv"'}
     return StreamingResponse(_export(work, code, state, ledger, customer), media_type="text/csv", headers=headers)
 

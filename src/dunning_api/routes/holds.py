@@ -40,7 +40,7 @@ async def set_hold(body: HoldCreate, work: Annotated[Work, writes("collection:wr
     return (await _shown(work, [hold]))[0]
 
 
-@router.get("/holds", summary="List holds", responses=problems())
+@router.get("/holds", summary="List holds", responses=problems(404))
 async def list_holds(
     work: Annotated[Work, reads()],
     ledger: Annotated[UUID | None, Query(description="Holds of this ledger, its customers and items.")] = None,
