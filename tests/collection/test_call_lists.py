@@ -442,3 +442,73 @@ async def test_pages_follow_one_another_and_take_the_same_statements_for_one_row
     statement_log.reset(token)
     assert seen == whole
     assert counts == {len(log)}
+
+
+async def done_with(stage: Stage, code: str) -> list[tuple[str, str, str, bool]]:
+    """Return what was done with a customer, the last first: noun, day, outcome, and whether it was a contact."""
+    rows = {row["external_id"]: row for row in (await stage.get("/reports/action-control"))["data"]}
+    shown = rows[code]["last_action"]
+    assert (shown and shown["id"]) == (rows[code]["done"][0]["id"] if rows[code]["done"] else None)
+    return [(one["kind"], one["on"], one["outcome"] or "", one["contact"]) for one in rows[code]["done"]]
+
+
+async def without_action(stage: Stage, since: dt.date) -> set[str]:
+    """Return the customers with whom nothing was done since a day."""
+    return {row["external_id"] for row in (await stage.get("/reports/customers-without-action", without_action_since=str(since)))["data"]}
+
+
+@pytest.mark.parametrize("days_ago", [0, 3, 5, 6])
+async def test_a_call_entered_later_is_done_on_its_day_and_once(stage: Stage, calls: dict[str, Any], days_ago: int) -> None:
+    """S3-07, S3-10, S3-11: the task was made five days ago; a call before that completes it on that day, and itself stands on its own."""
+    made_on = await stage.today()
+    await stage.advance(days=5)
+    at = (await stage.tenant.clock()).now() - dt.timedelta(days=days_ago)
+    made = await stage.post(f"/actions/{calls['call C1']}/call-outcome", {"outcome": "reached", "at": at.isoformat()}, status=201)
+    on = at.date()
+    assert made["action"]["completed_on"] == str(max(on, made_on))
+    assert made["data"] == ({"completed_on": str(made_on)} if on < made_on else {})
+    assert await done_with(stage, "C1") == [("activity", str(on), "reached", True)]
+    assert "C1" not in await without_action(stage, on)
+    assert "C1" in await without_action(stage, on + dt.timedelta(days=1))
+
+
+async def test_a_call_that_is_still_to_come_ends_no_task(stage: Stage, calls: dict[str, Any]) -> None:
+    at = (await stage.tenant.clock()).now() + dt.timedelta(days=1)
+    refused = await stage.post(f"/actions/{calls['call C1']}/call-outcome", {"outcome": "reached", "at": at.isoformat()}, status=422)
+    assert refused["errors"][0]["field"] == "at"
+    assert (await stage.action(calls["call C1"]))["state"] == "waiting"
+
+
+async def test_only_a_try_on_the_day_of_its_completion_tells_whether_a_call_was_a_contact(stage: Stage, calls: dict[str, Any]) -> None:
+    """S3-11: nobody answered on the first day; on the second the call is done. Done on the same day, the try stands for it."""
+    first = await stage.today()
+    second = first + dt.timedelta(days=1)
+    for code, again_on in (("C1", second), ("C2", first)):
+        body = {"outcome": "no_answer", "call_back_on": str(again_on)}
+        await stage.post(f"/actions/{calls[f'call {code}']}/call-outcome", body, status=201)
+    await stage.post(f"/actions/{calls['call C2']}/complete", {})
+    await stage.advance(days=1)
+    await stage.post(f"/actions/{calls['call C1']}/complete", {})
+    assert await done_with(stage, "C1") == [("action", str(second), "", True), ("activity", str(first), "no_answer", False)]
+    assert await done_with(stage, "C2") == [("activity", str(first), "no_answer", False)]
+
+
+@pytest.mark.parametrize("days_ago", [0, 1])
+async def test_what_was_done_stands_in_the_order_in_which_it_was(stage: Stage, calls: dict[str, Any], days_ago: int) -> None:
+    """S3-06, S3-11: a task that is completed is done at that moment; one whose day alone is known at the end of it."""
+    if days_ago:
+        await stage.advance(days=days_ago)
+    day = await stage.today() - dt.timedelta(days=days_ago)
+    at = (await stage.tenant.clock()).now() - dt.timedelta(days=days_ago)
+    path = f"/customers/{calls['C1']}/activities"
+    before = (await stage.post(path, {"kind": "visit", "at": (at - dt.timedelta(minutes=5)).isoformat()}, status=201))["activity_id"]
+    done = await stage.post(f"/actions/{calls['call C1']}/complete", {"completed_on": str(day)} if days_ago else {})
+    assert (done["executed_at"] is None) == (days_ago > 0)
+    (row,) = [row for row in (await stage.get("/reports/action-control"))["data"] if row["external_id"] == "C1"]
+    assert [one["id"] for one in row["done"]] == [calls["call C1"], before]
+    assert row["last_action"]["id"] == calls["call C1"]
+    assert (dt.datetime.fromisoformat(row["last_action"]["at"]) == at) == (days_ago == 0)
+    await stage.advance(days=1)
+    after = (await stage.post(path, {"kind": "visit"}, status=201))["activity_id"]
+    (row,) = [row for row in (await stage.get("/reports/action-control"))["data"] if row["external_id"] == "C1"]
+    assert [one["id"] for one in row["done"]] == [after, calls["call C1"], before]

@@ -32,7 +32,10 @@ async def actions_to_complete(session: Session, tenant_id: TenantId, action_ids:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """One action that is complete on a day. `counted_from_on` and `keeps` say from when that counts, `reminds` whether its items were reminded."""
+    """One action that is complete on a day. `counted_from_on` and `keeps` say from when that counts, `reminds` whether its items were reminded.
+
+    `done_at` is the instant of what was done by it on that day, None where its message's own instant stands or only the day is known.
+    """
 
     action_id: ActionId
     ledger_id: LedgerId
@@ -40,12 +43,13 @@ class Completion:
     counted_from_on: dt.date | None
     keeps: bool
     reminds: bool
+    done_at: dt.datetime | None = None
 
 
 _COMPLETE = """
 with given as (
-  select * from unnest($2::uuid[], $3::uuid[], $4::date[], $5::date[], $6::boolean[], $7::boolean[])
-    as g (action_id, ledger_id, completed_on, counted_from_on, keeps, reminds)
+  select * from unnest($2::uuid[], $3::uuid[], $4::date[], $5::date[], $6::boolean[], $7::boolean[], $9::timestamptz[])
+    as g (action_id, ledger_id, completed_on, counted_from_on, keeps, reminds, done_at)
 ), done as (
   update item_progress p
      set state = case when p.reason is null then 'completed' else 'skipped' end, completed_on = g.completed_on,
@@ -59,7 +63,8 @@ with given as (
      set step_code = excluded.step_code, last_reminded_on = coalesce(excluded.last_reminded_on, item_dunning.last_reminded_on),
          reminders = item_dunning.reminders + excluded.reminders, updated_at = clock_timestamp()
 ), stood as (
-  update action a set state = 'completed', reason = null, completed_on = g.completed_on, revision = a.revision + 1, updated_at = clock_timestamp()
+  update action a set state = 'completed', reason = null, completed_on = g.completed_on, executed_at = coalesce(g.done_at, a.executed_at), revision = a.revision + 1,
+         updated_at = clock_timestamp()
     from given g where a.tenant_id = $1 and a.action_id = g.action_id
 ), told as (
   update claim k set state = 'told', told_at = $8
@@ -79,6 +84,6 @@ async def complete(session: Session, tenant_id: TenantId, completions: Sequence[
     rows = await session.rows(
         _COMPLETE, tenant_id,
         [x.action_id for x in c], [x.ledger_id for x in c], [x.completed_on for x in c], [x.counted_from_on for x in c], [x.keeps for x in c],
-        [x.reminds for x in c], told_at,
+        [x.reminds for x in c], told_at, [x.done_at for x in c],
     )  # fmt: skip
     return [(ActionId(row["action_id"]), ClaimId(row["claim_id"])) for row in rows]

@@ -17,6 +17,8 @@ SPOKEN_KINDS = ("call", "visit", "meeting")
 """Activities in which somebody of ours speaks with the customer."""
 NOT_REACHED = ("no_answer", "wrong_number")
 """Outcomes of a call that nobody took."""
+COMPLETED_ON = "completed_on"
+"""Names in an activity's data the day on which it completed its task, where that is not its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

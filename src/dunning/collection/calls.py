@@ -10,14 +10,14 @@ from uuid import UUID
 
 import asyncpg
 
-from dunning.collection import actions, activities, disputes, promises, specific, specific_store
+from dunning.collection import actions, activities, activity_store, disputes, promises, specific, specific_store
 from dunning.collection.activities import Done
-from dunning.collection.activity_store import NOT_REACHED, SPOKEN_KINDS
+from dunning.collection.activity_store import COMPLETED_ON, NOT_REACHED, SPOKEN_KINDS
 from dunning.collection.despatch import Outbound
 from dunning.collection.disputes import Contested
 from dunning.collection.promises import Promised
 from dunning.collection.specific_rules import AD_HOC, Content, NewSpecific
-from dunning.kit.clock import Clock
+from dunning.kit.clock import Clock, local_date
 from dunning.kit.database import Session
 from dunning.kit.errors import Conflict, NotFound
 from dunning.kit.ids import ActionId, CustomerId, ItemId, TenantId
@@ -69,7 +69,8 @@ async def record_call_outcome(
 ) -> Recorded:
     """Write what came of a call that waited, and return it with the activity, the promise and the dispute that were made.
 
-    The call is done, unless somebody is to call again: then it waits for that day. `completes` says otherwise. Raises `NotFound`, `NotACall`, and
+    The call is done on the day on which it was made, at the earliest on that of its task, unless somebody is to call again: then it waits for that day.
+    `completes` says otherwise. Raises `NotFound`, `NotACall`, and
     what recording a promise or opening a dispute raises; nothing is written then. A second call finds that the action is over.
     """
     seen = await actions.action_of(session, tenant_id=tenant_id, action_id=action_id)
@@ -80,8 +81,9 @@ async def record_call_outcome(
         raise NotACall(msg, state=seen["state"], task_kind=seen["task_kind"])
     ends = agreed.call_back_on is None if completes is None else completes
     if ends:
+        done, on = await _day_of(session, clock, tenant_id, seen, done)
         # First, so that its items are free for the promise or the dispute.
-        await actions.complete_action(session, clock, tenant_id=tenant_id, actor=actor, action_id=action_id, completed_on=None, note=None, outbound=outbound)
+        await actions.complete_action(session, clock, tenant_id=tenant_id, actor=actor, action_id=action_id, completed_on=on, note=None, outbound=outbound)
     elif agreed.call_back_on is not None:
         await actions.reschedule_action(
             session, clock, tenant_id=tenant_id, actor=actor, action_id=action_id, scheduled_on=agreed.call_back_on, outbound=outbound
@@ -114,6 +116,17 @@ async def record_contact(
 
 def _reached(done: Done) -> bool:
     return done.kind in SPOKEN_KINDS and done.outcome not in NOT_REACHED
+
+
+async def _day_of(session: Session, clock: Clock, tenant_id: TenantId, task: asyncpg.Record, done: Done) -> tuple[Done, dt.date | None]:
+    """Return what was done and the day on which it completes a task, None for today; the activity names that day where it is not its own."""
+    whose = await activity_store.whose(session, tenant_id, CustomerId(task["customer_id"]))
+    if whose is None or done.at is None or done.at > clock.now():
+        return done, None
+    made_on = local_date(done.at, whose.time_zone)
+    if made_on >= task["local_date"]:
+        return done, made_on
+    return replace(done, data={**done.data, COMPLETED_ON: task["local_date"]}), task["local_date"]
 
 
 async def _agree(

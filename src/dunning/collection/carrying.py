@@ -253,10 +253,14 @@ async def complete(
     told: bool,
     note: dict[str, Any],
 ) -> None:
-    """Complete an action on a day: its rows reach their steps, its claim counts as told where it was, its operations of that moment are carried out."""
+    """Complete an action on a day: its rows reach their steps, its claim counts as told where it was, its operations of that moment are carried out.
+
+    What people do today was done at this instant, whatever the software tried before; of an earlier day only the day is known.
+    """
     tenant_id, action_id, customer_id = scene.tenant_id, ActionId(action["action_id"]), CustomerId(action["customer_id"])
     counted_from_on, keeps = counted(action["scheduled_on"], on, country, subdivision)
-    completion = Completion(action_id, scene.ledger.ledger_id, on, counted_from_on, keeps, reminds=action["kind"] == StepKind.NOTICE)
+    done_at = clock.now() if on == scene.today and not told else None
+    completion = Completion(action_id, scene.ledger.ledger_id, on, counted_from_on, keeps, reminds=action["kind"] == StepKind.NOTICE, done_at=done_at)
     claims_told = await acceptance_store.complete(session, tenant_id, [completion], told_at=clock.now() if told else None)
     made = [NewEvent("action.completed", "action", action_id, customer_id, {"completed_on": on, **note})]
     made += [NewEvent("claim.told", "claim", claim_id, customer_id, {"action_id": action_id}) for _, claim_id in claims_told]
