@@ -349,3 +349,20 @@ async def test_reports_take_the_same_statements_for_one_row_as_for_many_and_page
         assert seen == whole, report
         assert len(whole) == 2, report
         assert len(counts) == 1, (report, counts)
+
+
+async def test_a_row_lists_the_items_that_its_sums_are_made_of_and_no_credit(stage: Stage, month: dict[str, Any]) -> None:
+    """S3-21, S3-06."""
+    await stage.credit("30.00", customer="C1")
+    today = await stage.today()
+    rows = [
+        *(await stage.get("/customers", name="=c1"))["data"],
+        *(await stage.get("/reports/action-control"))["data"],
+        *(await stage.get("/reports/customers-without-action", without_action_since=str(today + dt.timedelta(days=1))))["data"],
+    ]
+    assert [row["external_id"] for row in rows].count("C1") == 3
+    for row in rows:
+        items = (await stage.api.get(row["items_url"])).json()["data"]
+        assert len(items) == row["open_items"]
+        (owed,) = row["owed"]
+        assert sum(Decimal(item["open_amount"]["amount"]) for item in items) == Decimal(owed["overdue"]["amount"]) + Decimal(owed["not_due"]["amount"])

@@ -103,7 +103,7 @@ class ExplorerRow(Output):
             **{name: row[name] for name in plain}, owed=owed, open_items=row["items"],
             days_overdue=0 if oldest is None else max(0, (row["today"] - oldest).days), block_degree=row["block_degree"], collector_id=row["person_id"],
             collector_name=row["person_name"], last_action=last, next_action=following, url=f"/v1/customers/{row['customer_id']}",
-            items_url=f"/v1/ledgers/{row['ledger_id']}/items?customer={row['customer_id']}&state=open",
+            items_url=f"/v1/ledgers/{row['ledger_id']}/items?customer={row['customer_id']}&state=open&direction=debit",
         )  # fmt: skip
 
 
