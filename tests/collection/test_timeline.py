@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from dunning.collection import timeline_store
+from dunning.collection.done_store import WRITTEN_BY_SOFTWARE
 from dunning.kit.database import statement_log
 from dunning.kit.ids import new_id
 from dunning_api.acting import HEADER
@@ -197,3 +198,18 @@ async def test_a_list_takes_no_more_statements_for_many_rows_than_for_one(stage:
         counts.append(len(log))
     # The names of authors are read in one statement, where a person is among them.
     assert counts[0] <= counts[1] <= counts[0] + 1
+
+
+@pytest.mark.parametrize("kind", WRITTEN_BY_SOFTWARE)
+async def test_what_the_software_tells_by_itself_is_recorded_by_nobody(stage: Stage, story: dict[str, Any], kind: str) -> None:
+    """S3-09: a promise that was broken by hand would stand in the history of one that was not."""
+    refused = await stage.post(f"/customers/{story['customer']}/activities", {"kind": kind, "text": "Hello"}, status=422)
+    assert all(word in refused["detail"] for word in WRITTEN_BY_SOFTWARE)
+    assert refused["errors"][0]["field"] == "kind"
+    assert "Hello" not in [one["text"] for one in (await stage.get("/activities", customer=str(story["customer"]), kind=kind))["data"]]
+
+
+async def test_a_word_of_ones_own_is_recorded(stage: Stage, story: dict[str, Any]) -> None:
+    """The control of the refusal above, with a word that a step of the tenant's may write too."""
+    for kind in ("promise_mentioned", "claim_for_non_payment"):
+        assert (await stage.post(f"/customers/{story['customer']}/activities", {"kind": kind}, status=201))["kind"] == kind

@@ -15,11 +15,12 @@ from dunning.collection.activities import Done
 from dunning.collection.activity_store import COMPLETED_ON, NOT_REACHED, SPOKEN_KINDS
 from dunning.collection.despatch import Outbound
 from dunning.collection.disputes import Contested
+from dunning.collection.done_store import WRITTEN_BY_SOFTWARE
 from dunning.collection.promises import Promised
 from dunning.collection.specific_rules import AD_HOC, Content, NewSpecific
 from dunning.kit.clock import Clock, local_date
 from dunning.kit.database import Session
-from dunning.kit.errors import Conflict, NotFound
+from dunning.kit.errors import Conflict, Malformed, NotFound
 from dunning.kit.ids import ActionId, CustomerId, ItemId, TenantId
 from dunning.ledger.customer_state import lock_customers
 from dunning.scenarios.steps import TaskKind
@@ -101,8 +102,13 @@ async def record_contact(
 ) -> Recorded:
     """Write an activity about a customer with what was agreed in it; a day to call again puts a call on that day's list.
 
-    Raises `NotFound`, and what recording a promise, opening a dispute or making a task raises; nothing is written then.
+    Raises `Malformed` for a kind that the software alone writes, `NotFound`, and what recording a promise, opening a dispute or making a task raises;
+    nothing is written then.
     """
+    if done.kind in WRITTEN_BY_SOFTWARE:
+        kinds = ", ".join(sorted(WRITTEN_BY_SOFTWARE))
+        msg = f"kind: {done.kind} is written by the software itself, as are all of {kinds}. Choose call, visit, meeting, note, email_received, or another word."
+        raise Malformed(msg, [{"field": "kind", "message": f"expected none of {kinds}"}])
     if agreed == Agreed():
         return Recorded(
             await activities.record_activity(session, clock, tenant_id=tenant_id, actor=actor, customer_id=customer_id, done=done), None, None, None

@@ -21,6 +21,8 @@ CONTACT_KINDS = (*SPOKEN_KINDS, "email_received")
 """Activities in which somebody spoke with the customer, or heard of it."""
 NOTED_BY_ITSELF = ("promise_kept", "promise_broken", "promise_cancelled", "promise_reopened", "promise_put_off", "promise_waits", "dispute_resolved")
 """Activities that belong to no action and that nobody recorded."""
+WRITTEN_BY_SOFTWARE = (*NOTED_BY_ITSELF, "claim_issued", "operation_done", "request_taken")
+"""Activities that tell of something else that is stored; nobody records them by hand."""
 _TASKS = tuple(sorted(kind.value for kind in CONTACT_TASKS))
 
 

@@ -7,16 +7,14 @@ from typing import NoReturn
 
 from dunning.collection import activity_store, step_store
 from dunning.collection.activity_store import SPOKEN_KINDS
-from dunning.collection.done_store import CONTACT_KINDS, NOTED_BY_ITSELF
+from dunning.collection.done_store import CONTACT_KINDS, WRITTEN_BY_SOFTWARE
 from dunning.kit.database import ReadSession
 from dunning.kit.errors import Malformed
 from dunning.kit.ids import TenantId
 from dunning.ledger import status_store
 from dunning.scenarios.steps import Channel, TaskKind
 
-ACTIVITY_KINDS = frozenset(
-    {*SPOKEN_KINDS, *CONTACT_KINDS, *NOTED_BY_ITSELF, "note", "claim_issued", "claim_for_non_payment", "operation_done", "request_taken"}
-)
+ACTIVITY_KINDS = frozenset({*SPOKEN_KINDS, *CONTACT_KINDS, *WRITTEN_BY_SOFTWARE, "note", "claim_for_non_payment"})
 """Kinds that the product knows; a tenant's own come to them with the first such activity, or with the step that records it."""
 _WAYS = frozenset({*(kind.value for kind in TaskKind), *(channel.value for channel in Channel)})
 SHOWN = 50

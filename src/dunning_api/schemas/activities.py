@@ -94,7 +94,13 @@ class ActivityCreate(Talk):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"kind": "call", "outcome": "no_answer", "text": "No answer; will try again on Thursday."}]})
 
-    kind: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,59}$", description="call, visit, meeting, note, email_received, or a word of your own.")]
+    kind: Annotated[
+        str,
+        Field(
+            pattern=r"^[a-z][a-z0-9_]{0,59}$",
+            description="call, visit, meeting, note, email_received, or a word of your own; not one that the software writes itself, such as promise_broken.",
+        ),
+    ]
     outcome: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,59}$", description="What came of it: a word of a call, or one of your own.")] | None = None  # type: ignore[assignment]  # a call's words are some of these
 
 
