@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
+import io
 from dataclasses import fields
 from typing import Any, get_args
 from uuid import UUID
@@ -442,6 +444,36 @@ async def test_pages_follow_one_another_and_take_the_same_statements_for_one_row
     statement_log.reset(token)
     assert seen == whole
     assert counts == {len(log)}
+
+
+async def test_a_call_tells_whose_it_is_and_the_row_who_leads(stage: Stage, calls: dict[str, Any]) -> None:
+    """S2-18: a call may be another one's; a row is a person's where all of its calls are."""
+    today = await stage.today()
+    bruno = await person(stage, "bruno")
+    await call_task(stage, calls["C1"], calls["item C1"], person_id=bruno)
+    rows = {row["external_id"]: row for row in (await stage.get(f"/call-lists/{today}"))["data"]}
+    assert [(call["person_id"], call["person_name"]) for call in rows["C1"]["calls"]] == [(calls["anna"], "anna"), (bruno, "bruno")]
+    assert (rows["C1"]["collector_id"], rows["C1"]["collector_name"]) == (calls["anna"], "anna")
+    assert (rows["C1"]["person_id"], rows["C1"]["person_name"]) == (None, None)
+    assert [rows["C2"][name] for name in ("collector_id", "collector_name", "person_id", "person_name")] == [None] * 4
+    (row,) = (await stage.get(f"/call-lists/{today}", person=bruno))["data"]
+    assert (row["collector_name"], row["person_id"], row["person_name"]) == ("anna", bruno, "bruno")
+    lines = list(csv.DictReader(io.StringIO((await stage.api.get(f"/v1/call-lists/{today}/export.csv")).text)))
+    assert {line["external_id"]: (line["collector"], line["callers"]) for line in lines} == {"C1": ("anna", "anna, bruno"), "C2": ("", ""), "C3": ("", "")}
+
+
+async def test_the_file_of_a_list_has_a_line_a_currency_with_plain_amounts(stage: Stage, calls: dict[str, Any]) -> None:
+    """B-41: as in every other file; where nothing is overdue there is one line."""
+    await stage.invoice("50.00", customer="C2", days_overdue=3, currency="USD")
+    await stage.customer("C4")
+    await call_task(
+        stage, (await stage.get("/customers", name="customer c4"))["data"][0]["customer_id"], await stage.invoice("5.00", customer="C4", days_overdue=-5)
+    )
+    lines = list(csv.DictReader(io.StringIO((await stage.api.get(f"/v1/call-lists/{await stage.today()}/export.csv")).text)))
+    assert [(line["external_id"], line["currency"], line["overdue"]) for line in lines] == [
+        ("C2", "EUR", "9000.00"), ("C2", "USD", "50.00"), ("C3", "EUR", "100.00"), ("C1", "EUR", "100.00"), ("C4", "", ""),
+    ]  # fmt: skip
+    assert len({(line["priority"], line["name"]) for line in lines if line["external_id"] == "C2"}) == 1
 
 
 async def done_with(stage: Stage, code: str) -> list[tuple[str, str, str, bool]]:

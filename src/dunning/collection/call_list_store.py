@@ -63,9 +63,9 @@ async def facts_of_calls(session: ReadSession, tenant_id: TenantId, scope: Scope
 async def rows_of(
     session: ReadSession, tenant_id: TenantId, customer_ids: Sequence[UUID], by: dt.date, person_ids: Sequence[UUID] | None
 ) -> dict[UUID, asyncpg.Record]:
-    """Return what whoever calls some customers wants to see: names, phones, the calls that wait, and the last contact."""
+    """Return what whoever calls some customers wants to see: names, the lead collector, phones, the calls that wait with whose they are, the last contact."""
     rows = await session.rows(
-        f"""select c.customer_id, c.ledger_id, c.external_id, c.name, c.language, c.time_zone, p.person_id, p.name as person_name, k.phones, a.actions,
+        f"""select c.customer_id, c.ledger_id, c.external_id, c.name, c.language, c.time_zone, p.person_id as collector_id, p.name as collector_name, k.phones, a.actions,
                   n.kind as contact_noun, n.id as contact_id, n.what as contact_kind, n.outcome as contact_outcome, n.text as contact_text, n.at as contact_at,
                   n.on_day as contact_on, n.actor as contact_actor
              from unnest($2::uuid[]) as w (customer_id)
@@ -79,9 +79,11 @@ async def rows_of(
                 from contact k where k.tenant_id = $1 and k.customer_id = c.customer_id and not k.internal and k.phone is not null) k
             cross join lateral (
               select coalesce(jsonb_agg(jsonb_build_object('action_id', a.action_id, 'origin', a.origin, 'step_code', a.step_code,
-                                                           'title', coalesce(a.title, a.step_name), 'text', a.task_text, 'scheduled_on', a.scheduled_on)
+                                                           'title', coalesce(a.title, a.step_name), 'text', a.task_text, 'scheduled_on', a.scheduled_on,
+                                                           'person_id', a.person_id, 'person_name', o.name)
                                         order by a.scheduled_on, a.action_id), '[]') as actions
-                from action a where a.tenant_id = $1 and a.customer_id = c.customer_id and a.state = 'waiting' and a.task_kind = 'call'
+                from action a left join person o on o.tenant_id = $1 and o.person_id = a.person_id
+               where a.tenant_id = $1 and a.customer_id = c.customer_id and a.state = 'waiting' and a.task_kind = 'call'
                  and a.scheduled_on <= $3 and ($4::uuid[] is null or a.person_id = any ($4))) a
              left join lateral (
               select d.* from ({done_with(customer="c.customer_id", zone="l.time_zone")}) d where d.contact order by d.at desc, d.kind desc, d.id desc limit 1) n on true""",

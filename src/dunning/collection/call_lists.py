@@ -27,7 +27,7 @@ from dunning.tenancy import people
 
 EXPORT_PAGE = 500
 _HEADER = [
-    "customer_id", "external_id", "name", "collector", "not_before", "because", "priority", "parts", "overdue", "oldest_due_on", "phones", "calls", "last_contact_on", "last_contact",
+    "customer_id", "external_id", "name", "collector", "callers", "not_before", "because", "priority", "parts", "currency", "overdue", "oldest_due_on", "phones", "calls", "last_contact_on", "last_contact",
 ]  # fmt: skip
 
 
@@ -88,13 +88,14 @@ async def call_list(
 
 
 async def as_csv(session: ReadSession, clock: Clock, *, tenant_id: TenantId, on: dt.date, whose: Whose) -> AsyncIterator[bytes]:
-    """Yield the whole list as a CSV file that is safe to open in a spreadsheet program."""
+    """Yield the whole list as a CSV file that is safe to open in a spreadsheet program: a line a customer and currency, one where nothing is overdue."""
     scope = await worklist.scope_of(session, clock, tenant_id=tenant_id, whose=whose)
     terms = await call_list_store.terms_of(session, tenant_id, scope.days.ledger_ids)
     ranked = await _ranked(session, tenant_id, scope, terms, on)
     yield _lines([_HEADER])
     for begin in range(0, len(ranked), EXPORT_PAGE):
-        yield _lines([_cells(one) for one in await _shown(session, tenant_id, ranked[begin : begin + EXPORT_PAGE], on, scope, terms)])
+        shown = await _shown(session, tenant_id, ranked[begin : begin + EXPORT_PAGE], on, scope, terms)
+        yield _lines([_cells(one, owed) for one in shown for owed in (*one.ranked.facts.overdue,) or (None,)])
 
 
 async def weights_of(session: ReadSession, *, tenant_id: TenantId, ledger_id: LedgerId) -> Weights:
@@ -155,14 +156,17 @@ async def _phones_from(
     return found
 
 
-def _cells(one: CallRow) -> list[str]:
+def _cells(one: CallRow, owed: tuple[str, int] | None) -> list[str]:
+    """Return the cells of a line with what is overdue in one currency."""
     row, ranked = one.row, one.ranked
+    currency, overdue = ("", "") if owed is None else (owed[0], format_minor(owed[1], owed[0]))
+    callers = dict.fromkeys(call["person_name"] for call in row["actions"] if call["person_name"] is not None)
     contact = "" if row["contact_at"] is None else " ".join(filter(None, [row["contact_kind"], row["contact_outcome"], one.contact_by, row["contact_text"]]))
     cells = [
-        row["customer_id"], row["external_id"], row["name"], row["person_name"] or "", ranked.not_before or "",
+        row["customer_id"], row["external_id"], row["name"], row["collector_name"] or "", ", ".join(callers), ranked.not_before or "",
         Reason.CONTACT_BUDGET if ranked.not_before else "", ranked.score,
         ", ".join(f"{part.name} {part.points}" for part in ranked.parts if part.points),
-        ", ".join(f"{format_minor(minor, currency)} {currency}" for currency, minor in ranked.facts.overdue), ranked.facts.oldest_due_on or "",
+        currency, overdue, ranked.facts.oldest_due_on or "",
         ", ".join(f"{phone['name'] or 'contact'}: {phone['phone']}" for phone in row["phones"]),
         ", ".join(str(action["title"]) for action in row["actions"]), row["contact_on"] or "", contact,
     ]  # fmt: skip

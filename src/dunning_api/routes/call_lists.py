@@ -23,7 +23,12 @@ from dunning_api.schemas.call_lists import CallListPage, CallListRow, CallTasksC
 router = Router(tags=["call lists"])
 
 On = Annotated[Day, Path(description="The day; calls that waited for an earlier one are on its list too.", examples=["2026-03-02"])]
-_CSV: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "A customer a row."}}
+_CSV: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {"text/csv": {"schema": {"type": "string"}}},
+        "description": "A customer in its order has a line a currency, with `currency` and `overdue` as a plain number; one where nothing is overdue. `collector` leads it, `callers` are whose the calls are.",
+    }
+}
 
 
 @router.get("/call-lists/{date}", summary="Whom to call on a day", responses=problems(404))

@@ -56,7 +56,7 @@ class PhoneOut(Output):
 
 
 class CallOut(Output):
-    """A call that waits."""
+    """A call that waits, and whose it is."""
 
     action_id: UUID
     origin: str
@@ -64,6 +64,8 @@ class CallOut(Output):
     title: str | None
     text: str | None
     scheduled_on: dt.date
+    person_id: UUID | None
+    person_name: str | None
 
 
 class LastContact(Output):
@@ -83,6 +85,8 @@ class CallListRow(Output):
 
     With `not_before` the customer is not to be called until that day: `CONTACT_BUDGET`, it was contacted as often as the ledger allows. A call that is
     made all the same is logged like any other.
+
+    `collector_id` is who leads the customer; `person_id` whose all of `calls` are, null where they are several people's or nobody's.
     """
 
     customer_id: UUID
@@ -91,6 +95,8 @@ class CallListRow(Output):
     name: str
     language: str | None
     time_zone: str | None
+    collector_id: UUID | None
+    collector_name: str | None
     person_id: UUID | None
     person_name: str | None
     not_before: dt.date | None
@@ -115,15 +121,18 @@ class CallListRow(Output):
                 action_id=row["contact_id"] if row["contact_noun"] == "action" else None, kind=row["contact_kind"], outcome=row["contact_outcome"], text=row["contact_text"], at=row["contact_at"],
                 by=one.contact_by or row["contact_actor"],
             )  # fmt: skip
-        plain = {name: row[name] for name in ("customer_id", "ledger_id", "external_id", "name", "language", "time_zone", "person_id", "person_name")}
+        plain = {name: row[name] for name in ("customer_id", "ledger_id", "external_id", "name", "language", "time_zone", "collector_id", "collector_name")}
+        calls = [CallOut.model_validate(call) for call in row["actions"]]
+        whose = {(call.person_id, call.person_name) for call in calls}
+        person_id, person_name = whose.pop() if len(whose) == 1 else (None, None)
         return cls(
-            **plain, not_before=ranked.not_before, because="CONTACT_BUDGET" if ranked.not_before else None, priority=ranked.score, parts=[PartOut.model_validate(part) for part in ranked.parts],
+            **plain, person_id=person_id, person_name=person_name, not_before=ranked.not_before, because="CONTACT_BUDGET" if ranked.not_before else None, priority=ranked.score, parts=[PartOut.model_validate(part) for part in ranked.parts],
             overdue=[MoneyOut.of(minor, currency) for currency, minor in ranked.facts.overdue], oldest_due_on=ranked.facts.oldest_due_on,
             phones=[
                 PhoneOut(**{name: phone[name] for name in PhoneOut.model_fields if name != "not_before"}, not_before=one.phones_from.get(phone["contact_id"]))
                 for phone in row["phones"]
             ],
-            calls=[CallOut.model_validate(call) for call in row["actions"]],
+            calls=calls,
             last_contact=contact, url=f"/v1/customers/{row['customer_id']}",
         )  # fmt: skip
 
