@@ -18,7 +18,7 @@ from tests.collection.test_specific_actions import make, opened, task
 
 ACTOR = re.compile(r"person:[0-9a-f-]{36}|key:.+")
 NAME_OF = {"actor": "author", **{f"{verb}_by": f"{verb}_by_name" for verb in (
-    "created", "approved", "ended", "released", "removed", "opened", "resolved", "placed", "lifted",
+    "created", "approved", "completed", "ended", "released", "removed", "opened", "resolved", "placed", "lifted",
 )}}  # fmt: skip
 AS_RECORDED = {
     ("EventOut", "actor"): "the audit trail tells what was recorded, and is never told anew",

@@ -366,3 +366,22 @@ async def test_a_row_lists_the_items_that_its_sums_are_made_of_and_no_credit(sta
         assert len(items) == row["open_items"]
         (owed,) = row["owed"]
         assert sum(Decimal(item["open_amount"]["amount"]) for item in items) == Decimal(owed["overdue"]["amount"]) + Decimal(owed["not_due"]["amount"])
+
+
+async def test_a_task_counts_for_whoever_completed_it(stage: Stage, month: dict[str, Any]) -> None:
+    """S3-23: Bruno did Anna's task and one of nobody's, Anna one of Bruno's; what software completed is nobody's work."""
+    bruno = await person(stage, "bruno")
+    item = await stage.invoice(customer="C1", days_overdue=1)
+    for owner, who in ((month["anna"], bruno), (None, bruno), (bruno, month["anna"]), (month["anna"], None)):
+        task = await call_task(stage, month["C1"], item, **({"person_id": owner} if owner else {}))
+        assert (await stage.action(task))["completed_by"] is None
+        answer = await stage.api.post(f"/v1/actions/{task}/complete", json={}, headers={HEADER: who} if who else {})
+        assert answer.status_code == 200, answer.text
+        done = await stage.action(task)
+        expected = (f"person:{who}", "bruno" if who == bruno else "anna") if who else ("key:all", "key:all")
+        assert (done["completed_by"], done["completed_by_name"]) == expected
+        await call_task(stage, month["C1"], item)
+    rows = (await stage.get("/reports/collector-activity", **month["period"]))["data"]
+    assert {row["name"]: row["completed"] for row in rows} == {"anna": 1, "bruno": 2}
+    before = {"from": "2026-01-01", "to": "2026-01-31"}
+    assert {row["completed"] for row in (await stage.get("/reports/collector-activity", **before))["data"]} == {0}

@@ -34,6 +34,13 @@ class ActionFilter:
     task_kind: str | None = None
 
 
+# What happened to an action is recorded after it was made, so that the walk through its customer's events ends there.
+COMPLETED_BY = """
+select e.actor from event e
+ where e.tenant_id = $1 and e.customer_id = a.customer_id and e.event_id > a.action_id and e.kind = 'action.completed' and e.subject_id = a.action_id
+ order by e.event_id desc limit 1"""
+"""Who completed the action `a` of the tenant $1."""
+
 _FOUND = """
   from action a
  where a.tenant_id = $1 and ($2::uuid is null or a.action_id < $2)
@@ -108,6 +115,14 @@ async def activities_of_action(session: ReadSession, tenant_id: TenantId, action
             where n.tenant_id = $1 and a.action_id = $2 and n.customer_id = a.customer_id order by n.activity_id""",
         tenant_id, action_id,
     )  # fmt: skip
+
+
+async def completed_by(session: ReadSession, tenant_id: TenantId, action_id: ActionId) -> str | None:
+    """Return who completed an action, None where it is not complete."""
+    actor: str | None = await session.value(
+        f"select ({COMPLETED_BY}) from action a where a.tenant_id = $1 and a.action_id = $2 and a.state = 'completed'", tenant_id, action_id
+    )
+    return actor
 
 
 async def messages_of_action(session: ReadSession, tenant_id: TenantId, action_id: ActionId) -> list[asyncpg.Record]:

@@ -283,26 +283,30 @@ async def items_of(session: ReadSession, *, tenant_id: TenantId, action_id: Acti
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What belongs to an action; `names` are of those who wrote the notes."""
+    """What belongs to an action; `names` are of those who wrote the notes and of who completed it."""
 
     items: Sequence[asyncpg.Record]
     claims: Sequence[asyncpg.Record]
     operations: Sequence[asyncpg.Record]
     notes: Sequence[asyncpg.Record]
     messages: Sequence[asyncpg.Record]
+    completed_by: str | None
     names: Mapping[str, str]
 
 
 async def parts_of(session: ReadSession, *, tenant_id: TenantId, action_id: ActionId) -> Parts:
-    """Return what belongs to an action: its item rows, claims, operations, notes and messages."""
+    """Return what belongs to an action: its item rows, claims, operations, notes, messages, and who completed it."""
     notes = await action_queries.activities_of_action(session, tenant_id, action_id)
+    completed_by = await action_queries.completed_by(session, tenant_id, action_id)
+    actors = {*(note["actor"] for note in notes), *([] if completed_by is None else [completed_by])}
     return Parts(
         items=await action_queries.items_of_action(session, tenant_id, action_id),
         claims=await claims.claims_of(session, tenant_id=tenant_id, action_id=action_id),
         operations=await operation_store.operations_of(session, tenant_id, action_id),
         notes=notes,
         messages=await action_queries.messages_of_action(session, tenant_id, action_id),
-        names=await people.names_of(session, tenant_id=tenant_id, actors=[note["actor"] for note in notes]),
+        completed_by=completed_by,
+        names=await people.names_of(session, tenant_id=tenant_id, actors=actors),
     )
 
 

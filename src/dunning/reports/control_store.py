@@ -8,6 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
+from dunning.collection.action_queries import COMPLETED_BY
 from dunning.collection.activity_store import NOT_REACHED, WHERE, ActivityFilter, values_of
 from dunning.collection.done_store import done_with
 from dunning.collection.ledger_days import LedgerDays
@@ -64,13 +65,19 @@ async def collectors_after(
 ) -> list[asyncpg.Record]:
     """Return what each person who collects did in a period, past a person's id, by id: calls, contacts, tasks, promises, approvals, and customers now.
 
+    A task counts for whoever completed it, whose ever it was; one that software completed counts for nobody.
     The period's days are those of the ledger in which something was done. Of a call nobody knows whether it reached anybody unless its outcome says so.
     """
     return await session.rows(
         f"""with period as materialized (
              select l.ledger_id, $4::date::timestamp at time zone l.time_zone as begins, ($5::date + 1)::timestamp at time zone l.time_zone as ends
-               from ledger l where l.tenant_id = $1 and l.ledger_id = any ($2::uuid[]))
-           select p.person_id, p.name, p.active, p.team_id, n.activities, n.calls, n.reached, n.kinds, a.completed, v.approved, s.promises, d.disputes, k.customers,
+               from ledger l where l.tenant_id = $1 and l.ledger_id = any ($2::uuid[])),
+           finished as materialized (
+             select e.actor, count(*)::int as completed
+               from action a cross join lateral ({COMPLETED_BY}) e
+              where a.tenant_id = $1 and a.ledger_id = any ($2::uuid[]) and a.state = 'completed' and a.kind = 'task' and a.completed_on between $4 and $5
+              group by e.actor)
+           select p.person_id, p.name, p.active, p.team_id, n.activities, n.calls, n.reached, n.kinds, coalesce(f.completed, 0) as completed, v.approved, s.promises, d.disputes, k.customers,
                   o.open_actions, o.overdue_actions
              from (select person_id, name, active, team_id, 'person:' || person_id::text as actor from person
                     where tenant_id = $1 and role = any ($8::text[]) and ($6::uuid is null or person_id > $6) order by person_id limit $7) p
@@ -81,9 +88,7 @@ async def collectors_after(
                         from activity n join period d on d.ledger_id = n.ledger_id
                        where n.tenant_id = $1 and (n.person_id = p.person_id or (n.person_id is null and n.actor = p.actor))
                          and n.business_at >= d.begins and n.business_at < d.ends group by n.kind) x) n
-            cross join lateral (
-              select count(*)::int as completed from action a where a.tenant_id = $1 and a.ledger_id = any ($2::uuid[]) and a.person_id = p.person_id
-                 and a.state = 'completed' and a.kind = 'task' and a.completed_on between $4 and $5) a
+             left join finished f on f.actor = p.actor
             cross join lateral (
               select count(*)::int as approved from action a join period d on d.ledger_id = a.ledger_id
                where a.tenant_id = $1 and a.approved_by = p.actor and a.approved_at >= d.begins and a.approved_at < d.ends) v

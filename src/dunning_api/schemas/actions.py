@@ -246,8 +246,10 @@ class ActionMessage(Output):
 
 
 class ActionWithParts(ActionOut):
-    """An action with its items, claims, operations, notes and messages."""
+    """An action with its items, claims, operations, notes and messages. `completed_by` is who completed it, or the software that its mail was accepted."""
 
+    completed_by: str | None
+    completed_by_name: str | None
     items: list[ActionItem]
     claims: list[ClaimOut]
     operations: list[OperationOut]
@@ -259,6 +261,8 @@ class ActionWithParts(ActionOut):
         """Show an action with what belongs to it."""
         return cls(
             **action_fields(row),
+            completed_by=parts.completed_by,
+            completed_by_name=None if parts.completed_by is None else parts.names.get(parts.completed_by, parts.completed_by),
             items=[ActionItem.of(item) for item in parts.items],
             claims=[ClaimOut.of(claim) for claim in parts.claims],
             operations=[OperationOut.of(operation) for operation in parts.operations],

@@ -62,7 +62,10 @@ class RegisterRow(ActivityRecord):
 
 
 class CollectorRow(Output):
-    """What somebody did in the period, and has on the desk now. `kinds` counts activities by their kind; `reached` calls whose outcome says that somebody was."""
+    """What somebody did in the period, and has on the desk now. `kinds` counts activities by their kind; `reached` calls whose outcome says that somebody was.
+
+    `completed` counts the tasks that this person completed, whose ever they were.
+    """
 
     person_id: UUID
     name: str
