@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
+import io
 from typing import Any
 
 import pytest
@@ -213,3 +215,71 @@ async def test_a_word_of_ones_own_is_recorded(stage: Stage, story: dict[str, Any
     """The control of the refusal above, with a word that a step of the tenant's may write too."""
     for kind in ("promise_mentioned", "claim_for_non_payment"):
         assert (await stage.post(f"/customers/{story['customer']}/activities", {"kind": kind}, status=201))["kind"] == kind
+
+
+async def test_beside_whoever_is_named_in_an_entry_stands_the_name(stage: Stage, story: dict[str, Any]) -> None:
+    """S2-08: whose an action, a dispute or a customer is, who approved, who ended it."""
+    anna, customer, item = story["anna"], story["customer"], story["items"][1]
+    boss = await person(stage, "maria", role="manager")
+    people = {anna: "anna", f"person:{anna}": "anna", f"person:{boss}": "maria"}
+    content = {"kind": "task", "task_kind": "call", "task_text": "Ask."}
+    body = {"title": "Call", "content": content, "item_ids": [str(item)], "origin": "ad_hoc", "mode": "approve", "person_id": anna}
+    made = await stage.post(f"/customers/{customer}/actions", body, status=201)
+    approved = await stage.api.post(f"/v1/actions/{made['action_id']}/approve", json={}, headers={HEADER: boss, "Idempotency-Key": str(new_id())})
+    assert approved.status_code == 200, approved.text
+    entries = await timeline(stage, customer, limit=500)
+    ended = await stage.api.put(f"/v1/customers/{customer}/collectors", json={"lead_id": None, "reason": "Nobody yet."}, headers={HEADER: boss})
+    assert ended.status_code == 200, ended.text
+    override = {"kind": "remove", "scenario_id": str(stage.scenario_id), "step_code": "first", "reason": "Agreed."}
+    placed = await stage.post(f"/customers/{customer}/step-overrides", override, status=201)
+    removed = await stage.api.post(f"/v1/step-overrides/{placed['override_id']}/remove", json={"reason": "Over."}, headers={HEADER: boss})
+    assert removed.status_code == 200, removed.text
+    names = {
+        "person_id": "person_name",
+        "owner_id": "owner_name",
+        "approved_by": "approved_by_name",
+        "ended_by": "ended_by_name",
+        "removed_by": "removed_by_name",
+    }
+    told = set()
+    for entry in [*entries, *await timeline(stage, customer, limit=500)]:
+        for field, name in names.items():
+            if field in entry["data"]:
+                who = entry["data"][field]
+                shown = people.get(who, who)
+                assert entry["data"][name] == shown, (entry["kind"], field)
+                told |= {(entry["kind"], field)} if who in people else set()
+    assert told >= {
+        ("action", "person_id"), ("action", "approved_by"), ("activity", "person_id"), ("assignment", "person_id"), ("assignment", "ended_by"),
+        ("step_override", "removed_by"), ("dispute", "owner_id"),
+    }  # fmt: skip
+
+
+async def test_a_message_that_never_left_has_the_day_on_which_it_was_to(stage: Stage, story: dict[str, Any]) -> None:
+    """S2-08; one that left, on the day of that, is the control."""
+    sent_on = await stage.today()
+    await stage.advance(days=1)
+    made = await stage.post(f"/customers/{story['customer']}/messages", {"template": "claim-01", "item_ids": [str(story["items"][2])]}, status=201)
+    async with stage.tenant.database.transaction(stage.tenant_id) as session:
+        await session.execute("update message set state = 'cancelled' where tenant_id = $1 and action_id = $2", stage.tenant_id, made["action_id"])
+    entries = await timeline(stage, story["customer"], kind=["message"])
+    assert [(entry["data"]["state"], entry["on"]) for entry in entries] == [
+        ("cancelled", str(sent_on + dt.timedelta(days=1))), ("accepted", str(sent_on)),
+    ]  # fmt: skip
+
+
+async def test_an_activity_names_who_did_it_beside_who_recorded_it(stage: Stage, story: dict[str, Any]) -> None:
+    """S3-23: in the answer, by itself, in the list, in the register and in its file."""
+    bruno = await person(stage, "bruno")
+    body = {"kind": "visit", "text": "At the works.", "person_id": bruno}
+    answer = await stage.api.post(f"/v1/customers/{story['customer']}/activities", json=body, headers={HEADER: story["anna"]})
+    made = answer.json()
+    today = str(await stage.today())
+    period = {"from": today, "to": today, "kind": "visit"}
+    (listed,) = (await stage.get("/activities", kind="visit"))["data"]
+    (registered,) = (await stage.get("/reports/activity-register", **period))["data"]
+    (line,) = csv.DictReader(io.StringIO((await stage.api.get("/v1/reports/activity-register.csv", params=period)).text))
+    shown = [made, await stage.get(f"/activities/{made['activity_id']}"), listed, registered, line]
+    assert {(one["person_id"], one["person_name"], one["author"]) for one in shown} == {(bruno, "bruno", "anna")}
+    nobody = await stage.post(f"/customers/{story['customer']}/activities", {"kind": "meeting"}, status=201)
+    assert (nobody["person_id"], nobody["person_name"]) == (None, None)

@@ -12,6 +12,7 @@ import asyncpg
 
 from dunning.kit.database import ReadSession, Session
 from dunning.kit.ids import ActivityId, CustomerId, LedgerId, TenantId
+from dunning.tenancy.people_store import name_of
 
 SPOKEN_KINDS = ("call", "visit", "meeting")
 """Activities in which somebody of ours speaks with the customer."""
@@ -52,6 +53,8 @@ class ActivityFilter:
     until: dt.date | None = None
 
 
+SHOWN = f"n.*, {name_of('n.person_id')} as person_name"
+"""What is shown of an activity `n` of the tenant $1."""
 WHERE = """
  where n.tenant_id = $1 and ($4::uuid is null or n.customer_id = $4) and ($5::uuid is null or n.ledger_id = $5) and ($6::text is null or n.kind = $6)
    and ($7::text is null or n.outcome = $7) and ($8::uuid is null or n.person_id = $8) and ($9::timestamptz is null or n.business_at >= $9)
@@ -80,14 +83,14 @@ async def insert_activity(session: Session, tenant_id: TenantId, new: NewActivit
 
 
 async def activity_of(session: ReadSession, tenant_id: TenantId, activity_id: ActivityId) -> asyncpg.Record | None:
-    """Return one activity."""
-    return await session.row("select * from activity where tenant_id = $1 and activity_id = $2", tenant_id, activity_id)
+    """Return one activity, with the name of who did it."""
+    return await session.row(f"select {SHOWN} from activity n where n.tenant_id = $1 and n.activity_id = $2", tenant_id, activity_id)
 
 
 async def activities_before(session: ReadSession, tenant_id: TenantId, where: ActivityFilter, before: UUID | None, limit: int) -> list[asyncpg.Record]:
-    """Return activities below an id, the newest first."""
+    """Return activities below an id, the newest first, each with the name of who did it."""
     return await session.rows(
-        f"select n.* from activity n {WHERE} and ($2::uuid is null or n.activity_id < $2) order by n.activity_id desc limit $3",
+        f"select {SHOWN} from activity n {WHERE} and ($2::uuid is null or n.activity_id < $2) order by n.activity_id desc limit $3",
         tenant_id,
         before,
         limit,

@@ -11,6 +11,7 @@ import asyncpg
 from dunning.collection.totals_store import TOTALS_NOW
 from dunning.kit.database import ReadSession
 from dunning.kit.ids import CustomerId, TenantId
+from dunning.tenancy.people_store import author_of, name_of
 
 _OWN = "{0}.tenant_id = $1 and {0}.customer_id = $2"
 _HIGHEST = UUID(int=2**128 - 1)
@@ -37,15 +38,18 @@ _ARMS = {
         "action", "action a", "a", "action_id", "created_at", "a.local_date", "a.action_id", "coalesce(a.created_by, a.approved_by)",
         **_named("a", "step_code", "step_name", "title", "kind", "mode", "origin", "state", "reason", "task_kind", "scheduled_on", "completed_on",
                  "person_id", "superseded_by", "approved_by"),
+        person_name=name_of("a.person_id"), approved_by_name=author_of("a.approved_by"),
         totals=f"coalesce({TOTALS_NOW}, a.totals)",
     ),
     "activity": _arm(
         "activity", "activity n", "n", "activity_id", "recorded_at", _local("n.business_at"), "n.action_id", "n.actor",
         **_named("n", "kind", "outcome", "text", "data", "person_id", "contact_id", "business_at", "actor"),
+        person_name=name_of("n.person_id"),
     ),
     "message": _arm(
         "message", "message m left join message_address w on w.tenant_id = m.tenant_id and w.message_id = m.message_id", "m",
-        "message_id", "created_at", "m.accepted_on", "m.action_id", "null",
+        # What has not left stands on the day on which it was to leave.
+        "message_id", "created_at", f"coalesce(m.accepted_on, {_local('coalesce(m.sent_at, m.not_before)')})", "m.action_id", "null",
         **_named("m", "channel", "audience", "is_copy", "state", "reason", "delivery", "claim_id", "sent_at"), **_named("w", "to_email", "to_name", "subject"),
     ),
     "comment": _arm(
@@ -69,6 +73,7 @@ where m.tenant_id = $1 and m.customer_id = $2 and g.reading_id < $3 order by g.r
     "dispute": _arm(
         "dispute", "dispute d", "d", "dispute_id", "created_at", "d.opened_on", "d.follow_up_action_id", "d.opened_by",
         **_named("d", "reason", "text", "source", "state", "resolution", "resolved_on", "deadline_on", "overdue_on", "held_until", "owner_id"),
+        owner_name=name_of("d.owner_id"),
     ),
     "promise": _arm(
         "promise", "promise s", "s", "promise_id", "created_at", "s.given_on", "s.follow_up_action_id", "s.actor",
@@ -81,10 +86,12 @@ where m.tenant_id = $1 and m.customer_id = $2 and g.reading_id < $3 order by g.r
     "step_override": _arm(
         "step_override", "step_override o", "o", "override_id", "created_at", _local("o.created_at"), "null", "o.actor",
         **_named("o", "kind", "scenario_id", "step_code", "content", "reason", "removed_at", "removed_by"),
+        removed_by_name=author_of("o.removed_by"),
     ),
     "assignment": _arm(
         "assignment", "assignment g", "g", "assignment_id", "created_at", "g.from_on", "null", "g.actor",
         **_named("g", "person_id", "role", "lead", "origin", "reason", "ended_on", "ended_by"),
+        person_name=name_of("g.person_id"), ended_by_name=author_of("g.ended_by"),
     ),
     "attachment": _arm(
         "attachment", "attachment h", "h", "attachment_id", "created_at", _local("h.created_at"), "null", "h.actor",

@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 
 from dunning.collection.action_queries import COMPLETED_BY
-from dunning.collection.activity_store import NOT_REACHED, WHERE, ActivityFilter, values_of
+from dunning.collection.activity_store import NOT_REACHED, SHOWN, WHERE, ActivityFilter, values_of
 from dunning.collection.done_store import done_with
 from dunning.collection.ledger_days import LedgerDays
 from dunning.collection.totals_store import TOTALS_NOW
@@ -53,7 +53,7 @@ async def register_after(session: ReadSession, tenant_id: TenantId, where: Activ
     """Return activities by customer and then in the order in which they were recorded, past a customer and activity."""
     customer_id, activity_id = after or (UUID(int=0), UUID(int=0))
     return await session.rows(
-        f"""select n.*, c.external_id, c.name as customer_name from activity n
+        f"""select {SHOWN}, c.external_id, c.name as customer_name from activity n
               join customer c on c.tenant_id = $1 and c.customer_id = n.customer_id
               {WHERE} and (n.customer_id, n.activity_id) > ($2, $12) order by n.customer_id, n.activity_id limit $3""",
         tenant_id, customer_id, limit, *values_of(where), activity_id,

@@ -137,10 +137,15 @@ async def greeted_at(session: ReadSession, tenant_id: TenantId, emails: Collecti
     return {row["email"]: (row["name"], row["language"]) for row in rows}
 
 
+def name_of(person_id: str) -> str:
+    """Return SQL for the name of a person of the tenant $1, null where there is none. The argument is SQL."""
+    return f"(select who.name from person who where who.tenant_id = $1 and who.person_id = {person_id})"
+
+
 def author_of(actor: str) -> str:
     """Return SQL for the name of who is recorded as an actor in the tenant $1: a person's, or the actor as it stands. The argument is SQL."""
     person_id = f"case when starts_with({actor}, 'person:') and pg_input_is_valid(substr({actor}, 8), 'uuid') then substr({actor}, 8)::uuid end"
-    return f"coalesce((select who.name from person who where who.tenant_id = $1 and who.person_id = {person_id}), {actor})"
+    return f"coalesce({name_of(person_id)}, {actor})"
 
 
 async def names_of(session: ReadSession, tenant_id: TenantId, person_ids: Collection[UUID]) -> dict[PersonId, str]:

@@ -125,7 +125,7 @@ class CallOutcome(Talk):
 
 
 class ActivityRecord(Output):
-    """Something that was done about a customer. Never changed or removed. `author` is the name behind `actor`."""
+    """Something that was done about a customer. Never changed or removed. `author` is the name behind `actor`, who recorded it; `person_name` who did it."""
 
     activity_id: UUID
     ledger_id: UUID
@@ -135,6 +135,7 @@ class ActivityRecord(Output):
     outcome: str | None
     text: str | None
     person_id: UUID | None
+    person_name: str | None
     contact_id: UUID | None
     data: dict[str, Any]
     actor: str

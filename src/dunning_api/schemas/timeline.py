@@ -31,7 +31,10 @@ _ADDRESS = r"^https://[^\s\x00-\x1f\x7f\x22<>\\@/?#]+([/?#][^\s\x00-\x1f\x7f\x22
 
 
 class TimelineEntry(Output):
-    """One thing that was recorded about a customer: `kind` says what `data` holds, `author` who did it where somebody did, `url` where it can be read."""
+    """One thing that was recorded about a customer: `kind` says what `data` holds, `author` who did it where somebody did, `url` where it can be read.
+
+    `on` is the day of it; of a message that has not left, the day on which it was to leave. Beside each person in `data` stands the name.
+    """
 
     id: UUID
     kind: EntryKind
