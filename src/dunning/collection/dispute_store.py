@@ -12,7 +12,7 @@ import asyncpg
 
 from dunning.kit.database import ReadSession, Session
 from dunning.kit.ids import ActionId, CustomerId, DisputeId, ItemId, LedgerId, TenantId
-from dunning.tenancy.people_store import author_of
+from dunning.tenancy.people_store import author_of, name_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ _UNATTENDED = """d.state = 'open' and not exists (select from action a where a.t
 
 _SELECT = f"""select d.*, d.state = 'open' and d.overdue_on is not null as is_overdue, {_UNATTENDED} as is_unattended, i.items,
        {author_of("d.opened_by")} as opened_by_name, {author_of("d.resolved_by")} as resolved_by_name,
-       (select w.name from person w where w.tenant_id = $1 and w.person_id = d.owner_id) as owner_name
+       {name_of("d.owner_id")} as owner_name
   from dispute d
   cross join lateral (
     select jsonb_agg(jsonb_build_object('item_id', x.item_id, 'number', i.number, 'currency', i.currency, 'disputed_minor', x.disputed_minor,

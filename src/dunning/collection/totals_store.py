@@ -6,7 +6,7 @@ An action that was carried out, or has ended, keeps what it had then (`action.to
 
 from __future__ import annotations
 
-from dunning.tenancy.people_store import author_of
+from dunning.tenancy.people_store import author_of, name_of
 
 LIVE = "a.state in ('awaiting_approval', 'scheduled', 'waiting')"
 
@@ -58,6 +58,6 @@ NET = _added_up(_NET_ROWS)
 TOTALS_NOW = f"case when {LIVE} then case when {COVERED} then {NET} else {_added_up(OPEN_ROWS)} end end"
 """What a live action asks for now, `[[currency, minor], …]`; null for any other."""
 
-SHOWN = f"""a.*, {TOTALS_NOW} as totals_now, (select w.name from person w where w.tenant_id = $1 and w.person_id = a.person_id) as person_name,
+SHOWN = f"""a.*, {TOTALS_NOW} as totals_now, {name_of("a.person_id")} as person_name,
        {author_of("a.created_by")} as created_by_name, {author_of("a.approved_by")} as approved_by_name"""
 """An action as it is shown: its row, what it asks for now, and the names of its people."""
