@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
+from dunning.kit.ids import new_id
 from dunning_worker.jobs.watch import watch_agreements
 from tests.collection.agreements import action, eur, promise, sound, statuses, told
 from tests.collection.stage import Stage, scenario, step
@@ -206,3 +208,108 @@ async def test_an_invoice_that_is_taken_back_leaves_nothing_to_promise(stage: St
     await stage.settle()
     assert (await stage.get(f"/promises/{made['promise_id']}"))["state"] == "cancelled"
     await sound(stage)
+
+
+REMINDED = {"days_before": 2, "template": "claim-01"}
+
+
+async def reminders(stage: Stage, made: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the day and state of each reminder of a promise, in the order in which they were made; the promise names the last."""
+    rows = await stage.tenant.rows(
+        "select action_id, scheduled_on, state from action where tenant_id = $1 and title like 'Reminder of the promise%' order by action_id", stage.tenant_id
+    )
+    assert (await stage.get(f"/promises/{made['promise_id']}"))["reminder_action_id"] == str(rows[-1]["action_id"])
+    return [(row["scheduled_on"].isoformat(), row["state"]) for row in rows]
+
+
+async def patch(stage: Stage, made: dict[str, Any], status: int = 200, **body: Any) -> dict[str, Any]:
+    """Change a promise."""
+    answer = await stage.api.patch(f"/v1/promises/{made['promise_id']}", json=body, headers={"If-Match": "*"})
+    assert answer.status_code == status, answer.text
+    return dict(answer.json())
+
+
+async def test_a_promise_that_is_open_again_is_reminded_of_on_its_day(stage: Stage) -> None:
+    """B-36: the payment that kept it went back before the reminder's day."""
+    await stage.open(QUIET)
+    customer = await stage.customer()
+    item = await stage.invoice("100.00")
+    made = await promise(stage, customer, "100.00", item, days=5, reminder=REMINDED)
+    receipt = await stage.pay("100.00", item)
+    await stage.settle()
+    assert await reminders(stage, made) == [("2026-03-05", "cancelled")]
+    await stage.payment_returns(receipt)
+    await stage.settle()
+    assert await reminders(stage, made) == [("2026-03-05", "cancelled"), ("2026-03-05", "scheduled")]
+    await stage.settle()
+    assert len(await reminders(stage, made)) == 2, "once"
+    await sound(stage)
+
+
+async def test_no_reminder_is_made_up_for_once_its_day_has_passed(stage: Stage) -> None:
+    await stage.open(QUIET)
+    customer = await stage.customer()
+    item = await stage.invoice("100.00")
+    made = await promise(stage, customer, "100.00", item, days=5, reminder=REMINDED)
+    receipt = await stage.pay("100.00", item)
+    await stage.advance(days=4)
+    await stage.payment_returns(receipt)
+    await stage.settle()
+    assert (await stage.get(f"/promises/{made['promise_id']}"))["state"] == "open"
+    assert await reminders(stage, made) == [("2026-03-05", "cancelled")]
+    assert await stage.accepted() == []
+
+
+async def test_a_reminder_goes_with_a_day_that_a_hold_puts_off(stage: Stage) -> None:
+    """B-36: with an end that is known, and with one that is not until the hold is released."""
+    await stage.open(QUIET)
+    customer = await stage.customer()
+    item = await stage.invoice("100.00")
+    made = await promise(stage, customer, "100.00", item, days=5, reminder=REMINDED)
+    await stage.advance(days=1)
+    await stage.hold(customer_id=customer, until_on=dt.date(2026, 3, 7))
+    await stage.settle()
+    last_on = dt.date.fromisoformat((await stage.get(f"/promises/{made['promise_id']}"))["last_on"])
+    assert await reminders(stage, made) == [(str(last_on - dt.timedelta(days=2)), "scheduled")]
+    endless = await stage.hold(customer_id=customer)
+    await stage.settle()
+    assert [state for _, state in await reminders(stage, made)] == ["cancelled"]
+    await stage.advance(days=9)
+    assert (await stage.api.delete(f"/v1/holds/{endless}", headers={"Idempotency-Key": str(new_id())})).status_code in (200, 204)
+    await stage.settle()
+    found = await stage.get(f"/promises/{made['promise_id']}")
+    day = str(dt.date.fromisoformat(found["last_on"]) - dt.timedelta(days=2))
+    assert [(found["state"], found["reason"]), (await reminders(stage, made))[-1]] == [("open", None), (day, "scheduled")]
+    await stage.advance(days=(dt.date.fromisoformat(day) - await stage.today()).days + 1)
+    assert [state for _, state in await reminders(stage, made)] == ["cancelled", "completed"]
+    await sound(stage)
+
+
+async def test_a_promise_that_is_moved_is_reminded_of_before_its_new_day(stage: Stage) -> None:
+    """B-36: after its reminder has left, and before; one whose new day has passed is not."""
+    await stage.open(QUIET)
+    customer = await stage.customer()
+    item = await stage.invoice("100.00")
+    made = await promise(stage, customer, "100.00", item, days=5, reminder=REMINDED)
+    await stage.advance(days=4)
+    assert await reminders(stage, made) == [("2026-03-05", "completed")]
+    await patch(stage, made, grace_days=1)
+    assert len(await reminders(stage, made)) == 1
+    await patch(stage, made, promised_on="2026-03-20")
+    assert await reminders(stage, made) == [("2026-03-05", "completed"), ("2026-03-18", "scheduled")]
+    await patch(stage, made, promised_on="2026-03-25")
+    assert await reminders(stage, made) == [("2026-03-05", "completed"), ("2026-03-23", "scheduled")]
+    await patch(stage, made, promised_on="2026-03-07")
+    assert await reminders(stage, made) == [("2026-03-05", "completed"), ("2026-03-23", "cancelled")]
+    await patch(stage, made, promised_on="2026-03-10")
+    assert await reminders(stage, made) == [("2026-03-05", "completed"), ("2026-03-23", "cancelled"), ("2026-03-08", "scheduled")]
+    await sound(stage)
+
+
+async def test_a_reminder_that_somebody_took_back_stays_away(stage: Stage) -> None:
+    await stage.open(QUIET)
+    customer = await stage.customer()
+    made = await promise(stage, customer, "100.00", await stage.invoice("100.00"), days=5, reminder=REMINDED)
+    await stage.post(f"/actions/{made['reminder_action_id']}/cancel", {"reason": "They were told."})
+    await patch(stage, made, promised_on="2026-03-20")
+    assert await reminders(stage, made) == [("2026-03-05", "cancelled")]

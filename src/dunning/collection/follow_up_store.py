@@ -25,6 +25,16 @@ class NewTask(NamedTuple):
     item_ids: Sequence[UUID]
 
 
+class Renewal(NamedTuple):
+    """A mail that takes the place of one that has ended: its id, whose place it takes, when it leaves, its title, and the items that it is about."""
+
+    action_id: ActionId
+    renews: asyncpg.Record
+    scheduled_on: dt.date
+    title: str
+    item_ids: Sequence[UUID]
+
+
 class MovedItem(NamedTuple):
     """An item whose status a comment has changed, and whether anything is owed for it."""
 
@@ -87,6 +97,16 @@ async def live_actions(session: Session, tenant_id: TenantId, action_ids: Sequen
     )
 
 
+async def actions_by_id(session: Session, tenant_id: TenantId, action_ids: Sequence[UUID | None]) -> dict[UUID, asyncpg.Record]:
+    """Lock and return some actions, ended or not, by id; None among the ids is passed over."""
+    rows = await session.rows(
+        "select * from action where tenant_id = $1 and action_id = any ($2::uuid[]) order by action_id for update",
+        tenant_id,
+        [action_id for action_id in action_ids if action_id is not None],
+    )
+    return {row["action_id"]: row for row in rows}
+
+
 async def schedule(session: Session, tenant_id: TenantId, days: Mapping[UUID, dt.date]) -> None:
     """Let live actions come on given days."""
     if days:
@@ -129,6 +149,34 @@ async def insert_tasks(
         [task.action_id for task in tasks], [task.customer_id for task in tasks], [task.scheduled_on for task in tasks],
         [task.title for task in tasks], [task.text for task in tasks],
         [task.action_id for task in tasks for _ in task.item_ids], [item_id for task in tasks for item_id in task.item_ids],
+    )  # fmt: skip
+
+
+async def renew_mails(session: Session, tenant_id: TenantId, today: dt.date, renewals: Sequence[Renewal], *, actor: str) -> None:
+    """Insert mails with the content of ones that have ended, about what is still owed of some items; they leave by themselves on their days."""
+    await session.execute(
+        """with wanted as (select * from unnest($3::uuid[], $4::uuid[], $5::date[], $6::text[]) as g (action_id, renews_id, on_day, title)
+            ), owed as (
+              select g.action_id, i.customer_id, i.item_id, i.episode, i.currency, i.amount_minor - i.allocated_minor as open_minor
+                from unnest($7::uuid[], $8::uuid[]) as g (action_id, item_id)
+                join item i on i.tenant_id = $1 and i.item_id = g.item_id and i.state = 'posted' and i.allocated_minor < i.amount_minor
+            ), totals as (
+              select action_id, jsonb_agg(jsonb_build_array(currency, minor) order by currency) as totals
+                from (select action_id, currency, sum(open_minor)::int8 as minor from owed group by 1, 2) x group by action_id
+            ), made as (
+              insert into action (tenant_id, action_id, ledger_id, customer_id, origin, kind, mode, step_name, title, content, local_date, scheduled_on, state,
+                                  totals, person_id, afterwards, created_by)
+              select $1, g.action_id, a.ledger_id, a.customer_id, a.origin, a.kind, a.mode, g.title, g.title, a.content, $2, g.on_day, 'scheduled',
+                     coalesce(t.totals, '[]'), a.person_id, a.afterwards, $9
+                from wanted g join action a on a.tenant_id = $1 and a.action_id = g.renews_id left join totals t on t.action_id = g.action_id
+            )
+            insert into action_item (tenant_id, action_id, customer_id, state, item_id, episode, open_minor)
+            select $1, action_id, customer_id, 'listed', item_id, episode, open_minor from owed""",
+        tenant_id, today,
+        [one.action_id for one in renewals], [one.renews["action_id"] for one in renewals], [one.scheduled_on for one in renewals],
+        [one.title for one in renewals],
+        [one.action_id for one in renewals for _ in one.item_ids], [item_id for one in renewals for item_id in one.item_ids],
+        actor,
     )  # fmt: skip
 
 

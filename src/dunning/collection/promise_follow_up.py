@@ -10,18 +10,22 @@ from uuid import UUID
 
 import asyncpg
 
-from dunning.collection import carrying, follow_up_store, follow_ups, promise_store, specific, specific_store
+from dunning.collection import carrying, follow_up_store, follow_ups, promise_store, specific
+from dunning.collection.action_store import LIVE
 from dunning.collection.agreed_items import AgreedItem
 from dunning.collection.despatch import Scene
-from dunning.collection.follow_up_store import NewTask
+from dunning.collection.follow_up_store import NewTask, Renewal
 from dunning.collection.promise_rules import broken_on
 from dunning.collection.promise_store import NewPromise, Terms
 from dunning.collection.specific_rules import AD_HOC, Content, NewSpecific
 from dunning.kit.clock import Clock
 from dunning.kit.database import Session
 from dunning.kit.errors import Malformed
-from dunning.kit.ids import ActionId, TenantId, new_id
+from dunning.kit.ids import ActionId, new_id
 from dunning.kit.money import Money
+
+_ENDED_BY_ITSELF = frozenset({"promise_kept", "promise_waits", "promise_broken", "promise_moved", "settled", "held", "facts_changed"})
+"""Why a reminder ended that was not taken back by hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +62,8 @@ async def make(
     if on < scene.today:
         msg = f"reminder.days_before: {reminder.days_before} days before {promise.promised_on} is past. Take fewer days."
         raise Malformed(msg, errors=[{"field": "reminder.days_before", "message": "lies in the past"}])
-    content = Content(kind="notice", channel="email", template=reminder.template)
-    mail = NewSpecific(title=f"Reminder of the promise for {promise.promised_on}", content=content, origin=AD_HOC, mode="automatic", scheduled_on=on)
+    content = Content(kind="notice", channel="email", template=reminder.template, days_before_promise=reminder.days_before)
+    mail = NewSpecific(title=_reminder_title(promise.promised_on), content=content, origin=AD_HOC, mode="automatic", scheduled_on=on)
     return Actions(follow_up, await _create(session, clock, scene, terms, items, mail))
 
 
@@ -67,48 +71,64 @@ async def make(
 class Wanted:
     """When the call of a promise, or of a plan by its last instalment, is to come: None never, `why` then says so. `row` is as it stood before.
 
-    With `anew` one is made where there is none; else only a call that waits is moved. `over` is whether the money is awaited no longer.
+    With `anew` one is made where there is none; else only a call that waits is moved. `over` is whether the money is awaited no longer; while it is,
+    `promised_on` is the day that was agreed and `expected_on` that day put off by those on which nothing was asked for, None while that cannot be told.
     """
 
     row: asyncpg.Record
+    item_ids: Sequence[UUID]
     on: dt.date | None
     why: str
     anew: bool
     over: bool
+    promised_on: dt.date
+    expected_on: dt.date | None = None
 
 
 async def keep_up(session: Session, clock: Clock, scene: Scene, wanted: Sequence[Wanted]) -> None:
-    """Let calls come when they are wanted: cancel those that are not, move and make the others; reminders of promises that are over are cancelled.
+    """Let calls and reminders come when they are wanted: cancel those that are not, move and make the others.
 
     The same number of statements however many. The caller holds the customers' locks.
     """
-    live = {
-        row["action_id"]: row
-        for row in await follow_up_store.live_actions(
-            session, scene.tenant_id, [one.row[name] for one in wanted for name in ("follow_up_action_id", "reminder_action_id")]
-        )
-    }
+    named = [one.row[name] for one in wanted for name in ("follow_up_action_id", "reminder_action_id")]
+    found = await follow_up_store.actions_by_id(session, scene.tenant_id, named)
+    live = {action_id: row for action_id, row in found.items() if row["state"] in LIVE}
     ends: dict[str, list[asyncpg.Record]] = {}
     days: dict[UUID, dt.date] = {}
     calls: dict[UUID, NewTask] = {}
+    reminders: dict[UUID, Renewal] = {}
     for one in wanted:
-        call, reminder = live.get(one.row["follow_up_action_id"]), live.get(one.row["reminder_action_id"])
-        if reminder is not None and one.over:
-            ends.setdefault(one.why, []).append(reminder)
+        call = live.get(one.row["follow_up_action_id"])
         if call is not None and one.on is None:
             ends.setdefault(one.why, []).append(call)
         elif call is not None and one.on is not None and (not one.over or call["scheduled_on"] > one.on):
             days[call["action_id"]] = _at_most(scene.today, one.on)
         elif call is None and one.on is not None and one.anew:
-            title, text = _words(Money(one.row["due_by_then_minor"], one.row["currency"]), one.row["promised_on"])
+            title, text = _words(Money(one.row["due_by_then_minor"], one.row["currency"]), one.promised_on)
             calls[one.row["promise_id"]] = NewTask(
-                ActionId(new_id()), one.row["customer_id"], _at_most(scene.today, one.on), title, text, one.row["item_ids"]
+                ActionId(new_id()), one.row["customer_id"], _at_most(scene.today, one.on), title, text, one.item_ids
             )  # fmt: skip
-    for why, actions in sorted(ends.items()):  # three reasons at most
+        reminder = found.get(one.row["reminder_action_id"])
+        if reminder is None:
+            continue
+        day, before = _reminder_day(one, reminder, one.expected_on), _reminder_day(one, reminder, _expected_on(one.row))
+        if reminder["action_id"] in live and one.over:
+            ends.setdefault(one.why, []).append(reminder)
+        elif reminder["action_id"] in live and reminder["executed_at"] is None:
+            if day != before and (day is None or day < scene.today):
+                ends.setdefault("promise_waits" if day is None else "promise_moved", []).append(reminder)
+            elif day != before and day is not None:
+                days[reminder["action_id"]] = _at_most(scene.today, day)
+        elif day is not None and day > scene.today and _may_be_renewed(reminder, moved=day != before):
+            title = _reminder_title(one.promised_on)
+            reminders[one.row["promise_id"]] = Renewal(ActionId(new_id()), reminder, _at_most(scene.today, day), title, one.item_ids)
+    for why, actions in sorted(ends.items()):  # four reasons at most
         await carrying.cancel(session, clock, scene, actions, why)
     await follow_up_store.schedule(session, scene.tenant_id, days)
     await follow_ups.put_on_lists(session, clock, scene, Content(kind="task", task_kind="call"), list(calls.values()))
+    await follow_ups.renew(session, clock, scene, list(reminders.values()))
     await promise_store.note_follow_ups(session, scene.tenant_id, {promise_id: call.action_id for promise_id, call in calls.items()})
+    await promise_store.note_reminders(session, scene.tenant_id, {promise_id: one.action_id for promise_id, one in reminders.items()})
 
 
 async def take_back_steps(session: Session, clock: Clock, scene: Scene, item_ids: Sequence[UUID]) -> None:
@@ -118,26 +138,14 @@ async def take_back_steps(session: Session, clock: Clock, scene: Scene, item_ids
         await carrying.cancel(session, clock, scene, actions, "promise_kept")
 
 
-async def move(session: Session, tenant_id: TenantId, promise: asyncpg.Record, promised_on: dt.date, grace_days: int, today: dt.date) -> None:
-    """Let the actions of a promise go with its day, as far as they have not been carried out."""
-    days = {
-        promise["follow_up_action_id"]: broken_on(promised_on, grace_days),
-        promise["reminder_action_id"]: await _reminder_day(session, tenant_id, promise, promised_on, today),
-    }
-    live = await follow_up_store.live_actions(session, tenant_id, [action_id for action_id, day in days.items() if action_id is not None and day is not None])
-    for action in live:  # two at most
-        if action["executed_at"] is None or action["kind"] == "task":
-            await specific_store.plan_of_action(
-                session, tenant_id, ActionId(action["action_id"]), {"scheduled_on": _at_most(today, days[action["action_id"]] or today)}
-            )
-
-
-async def _reminder_day(session: Session, tenant_id: TenantId, promise: asyncpg.Record, promised_on: dt.date, today: dt.date) -> dt.date | None:
-    """Return the day as long before the new promised day as it was before the old one, today at the earliest."""
-    if promise["reminder_action_id"] is None:
-        return None
-    live = await follow_up_store.live_actions(session, tenant_id, [promise["reminder_action_id"]])
-    return max(today, live[0]["scheduled_on"] + (promised_on - promise["promised_on"])) if live else None
+async def move(session: Session, clock: Clock, scene: Scene, promise: asyncpg.Record, promised_on: dt.date, grace_days: int, last_on: dt.date | None) -> None:
+    """Let the actions of an open promise go with its day; `last_on` is None while it waits. A reminder that has left is planned anew for a day ahead."""
+    on, expected_on = None, None
+    if last_on is not None:
+        on, expected_on = last_on + dt.timedelta(days=1), last_on - dt.timedelta(days=grace_days)
+    item_ids = [UUID(item["item_id"]) for item in promise["items"]]
+    wanted = Wanted(promise, item_ids, on, "promise_waits", anew=False, over=False, promised_on=promised_on, expected_on=expected_on)
+    await keep_up(session, clock, scene, [wanted])
 
 
 async def _create(session: Session, clock: Clock, scene: Scene, terms: Terms, items: Sequence[AgreedItem], new: NewSpecific) -> ActionId:
@@ -146,6 +154,30 @@ async def _create(session: Session, clock: Clock, scene: Scene, terms: Terms, it
         outbound=scene.outbound,
     )  # fmt: skip
     return ActionId(action["action_id"])
+
+
+def _expected_on(row: asyncpg.Record) -> dt.date | None:
+    """Return the promised day of a promise, put off as its last day is."""
+    return None if row["last_on"] is None else row["last_on"] - dt.timedelta(days=row["grace_days"])
+
+
+def _reminder_day(one: Wanted, reminder: asyncpg.Record, expected_on: dt.date | None) -> dt.date | None:
+    """Return when a reminder is to leave for an expected day; None where that cannot be told, or where the reminder is over and does not say."""
+    days_before = reminder["content"].get("days_before_promise")
+    if days_before is None and reminder["state"] in LIVE:
+        days_before = (one.row["promised_on"] - reminder["scheduled_on"]).days  # Older ones do not say; they stand at their day.
+    return None if expected_on is None or days_before is None else expected_on - dt.timedelta(days=days_before)
+
+
+def _may_be_renewed(reminder: asyncpg.Record, *, moved: bool) -> bool:
+    """Tell whether a reminder that is over may leave once more: for another day than it has left for, or where nobody ended it by hand."""
+    if reminder["executed_at"] is not None:
+        return moved
+    return reminder["state"] == "cancelled" and reminder["reason"] in _ENDED_BY_ITSELF
+
+
+def _reminder_title(promised_on: dt.date) -> str:
+    return f"Reminder of the promise for {promised_on}"
 
 
 def _words(amount: Money, promised_on: dt.date) -> tuple[str, str]:

@@ -112,6 +112,18 @@ async def note_follow_ups(session: Session, tenant_id: TenantId, follow_ups: Map
         )
 
 
+async def note_reminders(session: Session, tenant_id: TenantId, reminders: Mapping[UUID, ActionId]) -> None:
+    """Note the mails that remind of promises before their days, by promise."""
+    if reminders:
+        await session.execute(
+            """update promise p set reminder_action_id = g.action_id from unnest($2::uuid[], $3::uuid[]) as g (promise_id, action_id)
+                where p.tenant_id = $1 and p.promise_id = g.promise_id""",
+            tenant_id,
+            list(reminders),
+            list(reminders.values()),
+        )
+
+
 async def note_actions(session: Session, tenant_id: TenantId, promise_id: PromiseId, follow_up: ActionId | None, reminder: ActionId | None) -> None:
     """Note the actions that belong to a promise: what comes when it is broken, and what reminds of it before."""
     await session.execute(

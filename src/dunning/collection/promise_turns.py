@@ -150,11 +150,16 @@ def _wanted(agreement: _Agreement, today: dt.date) -> Wanted:
     """Return when a promise wants its call: the day after its last, today once it is broken, never while it waits or when it is over."""
     row = agreement.last
     if agreement.is_open:
-        on = None if agreement.last_on is None else agreement.last_on + dt.timedelta(days=1)
-        return Wanted(row, on, "promise_waits", anew=agreement.is_new or row["last_on"] is None, over=False)
+        on, expected_on = None, None
+        if agreement.last_on is not None:
+            on, expected_on = agreement.last_on + dt.timedelta(days=1), agreement.last_on - dt.timedelta(days=row["grace_days"])
+        anew = agreement.is_new or row["last_on"] is None
+        return Wanted(row, row["item_ids"], on, "promise_waits", anew=anew, over=False, promised_on=row["promised_on"], expected_on=expected_on)
     if agreement.state == State.BROKEN:
-        return Wanted(row, today, "promise_broken", anew=agreement.is_new, over=True)
-    return Wanted(row, None, "promise_kept" if agreement.state == State.KEPT else "not_needed", anew=False, over=True)
+        return Wanted(row, row["item_ids"], today, "promise_broken", anew=agreement.is_new, over=True, promised_on=row["promised_on"])
+    return Wanted(
+        row, row["item_ids"], None, "promise_kept" if agreement.state == State.KEPT else "not_needed", anew=False, over=True, promised_on=row["promised_on"]
+    )
 
 
 async def _set_statuses(session: Session, clock: Clock, scene: Scene, agreements: Iterable[_Agreement]) -> None:

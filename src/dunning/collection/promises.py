@@ -17,7 +17,7 @@ from dunning.collection.promise_rules import broken_on, last_day, running_totals
 from dunning.collection.promise_store import NewPromise, PromiseFilter, Terms
 from dunning.events import service as events
 from dunning.events.service import NewEvent
-from dunning.kit.clock import Clock, local_date
+from dunning.kit.clock import Clock
 from dunning.kit.database import ReadSession, Session
 from dunning.kit.errors import Conflict, Malformed, NotFound, PreconditionFailed
 from dunning.kit.ids import CustomerId, ItemId, LedgerId, PlanId, PromiseId, TenantId, new_id
@@ -137,7 +137,16 @@ async def write(
 
 
 async def change_promise(
-    session: Session, clock: Clock, *, tenant_id: TenantId, actor: str, promise_id: PromiseId, expected_version: int | None, reason: str | None, **values: Any
+    session: Session,
+    clock: Clock,
+    *,
+    tenant_id: TenantId,
+    actor: str,
+    promise_id: PromiseId,
+    expected_version: int | None,
+    reason: str | None,
+    outbound: Outbound,
+    **values: Any,
 ) -> asyncpg.Record:
     """Move an open promise to another day, or change its grace, pause, tolerance or note; return it. What it said before stays in its history.
 
@@ -151,15 +160,17 @@ async def change_promise(
     changed = {name: value for name, value in values.items() if value != promise[name]}
     if not changed:
         return promise
-    ledger = await ledgers.ledger_of(session, tenant_id=tenant_id, ledger_id=LedgerId(promise["ledger_id"]))
-    today, customer_id = local_date(clock.now(), ledger.time_zone), CustomerId(promise["customer_id"])
+    scene = await scenes.scene_of(session, clock, tenant_id=tenant_id, ledger_id=LedgerId(promise["ledger_id"]), outbound=outbound, actor=actor)
+    today, customer_id = scene.today, CustomerId(promise["customer_id"])
     promised_on = changed.get("promised_on", promise["promised_on"])
     if "promised_on" in changed:
         check_day("promised_on", promised_on, today)
         await _between_neighbours(session, tenant_id, promise, promised_on)
     grace_days = changed.get("grace_days", promise["grace_days"])
-    await promise_store.update_promise(session, tenant_id, promise_id, changed | _days(promise, changed, promised_on, grace_days, today))
-    await promise_follow_up.move(session, tenant_id, promise, promised_on, grace_days, today)
+    days = _days(promise, changed, promised_on, grace_days, today)
+    await promise_store.update_promise(session, tenant_id, promise_id, changed | days)
+    if changed.keys() & {"promised_on", "grace_days"}:
+        await promise_follow_up.move(session, clock, scene, promise, promised_on, grace_days, days.get("last_on"))
     kind = "promise.moved" if "promised_on" in changed else "promise.changed"
     data = {"from": {name: promise[name] for name in changed}, "to": changed, "reason": reason}
     await events.record_many(session, clock, tenant_id=tenant_id, actor=actor, events=[NewEvent(kind, "promise", promise_id, customer_id, data)])

@@ -20,7 +20,7 @@ TO_ROLES = ("dunning", "billing")
 """Whom a mail goes to where nobody is named."""
 TITLE_CAP = 200
 
-TIES: Mapping[str, Any] = MappingProxyType({"follows_status": None, "beside_action_id": None, "about_all": False})
+TIES: Mapping[str, Any] = MappingProxyType({"follows_status": None, "beside_action_id": None, "about_all": False, "days_before_promise": None})
 """What ties an action to what it was made with, by the field of its content: a copy is tied to nothing."""
 
 _TUPLES = frozenset({"to_roles", "contact_ids", "to_emails", "copy_roles"})
@@ -58,6 +58,8 @@ class Content:
     """The status whose items a task follows up; they leave it with another status."""
     about_all: bool = False
     """Whether it is about all that may be asked for, and not about items that somebody chose: what is not to be asked for any more leaves it."""
+    days_before_promise: int | None = None
+    """How many days before the promised one a mail reminds of a promise."""
 
     @classmethod
     def read(cls, stored: Mapping[str, Any]) -> Content:

@@ -75,7 +75,7 @@ async def update_promise(
     """Move an open promise to another day, or change its grace, tolerance, pause or note. The day it had stays in its history."""
     row = await promises.change_promise(
         work.session, work.clock, tenant_id=work.tenant_id, actor=work.actor, promise_id=PromiseId(promise_id),
-        expected_version=expected_revision(if_match), reason=body.reason, **body.fields(),
+        expected_version=expected_revision(if_match), reason=body.reason, outbound=Outbound.of(work.settings, work.keyring), **body.fields(),
     )  # fmt: skip
     tag(response, row["version"])
     return PromiseOut.of(row)
