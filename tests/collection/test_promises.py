@@ -105,7 +105,10 @@ async def test_moving_a_promise_keeps_its_history_and_moves_its_call(stage: Stag
     assert (whole["state"], whole["promised_on"]) == ("open", "2026-03-12")
     event = whole["history"][-1]
     assert (event["kind"], event["data"]["from"], event["data"]["reason"]) == ("promise.moved", {"promised_on": "2026-03-05"}, "Their bank is slow.")
-    assert (await action(stage, whole["follow_up_action_id"]))["scheduled_on"] == dt.date(2026, 3, 13)
+    call = await action(stage, whole["follow_up_action_id"])
+    words = "100.00 EUR was promised until 2026-03-12 and has not come in. Call the customer."
+    assert (call["scheduled_on"], call["title"], call["task_text"]) == (dt.date(2026, 3, 13), "Promise of 100.00 EUR until 2026-03-12", words)
+    assert call["content"]["task_text"] == words
     past = await stage.api.patch(path, json={"promised_on": "2026-03-01"}, headers={"If-Match": "*"})
     assert past.status_code == 422
 
@@ -313,3 +316,15 @@ async def test_a_reminder_that_somebody_took_back_stays_away(stage: Stage) -> No
     await stage.post(f"/actions/{made['reminder_action_id']}/cancel", {"reason": "They were told."})
     await patch(stage, made, promised_on="2026-03-20")
     assert await reminders(stage, made) == [("2026-03-05", "cancelled")]
+
+
+async def test_a_call_that_somebody_renamed_keeps_its_words_when_its_promise_moves(stage: Stage) -> None:
+    await stage.open(QUIET)
+    customer = await stage.customer()
+    made = await promise(stage, customer, "100.00", await stage.invoice("100.00"), days=3)
+    path = f"/v1/actions/{made['follow_up_action_id']}"
+    renamed = await stage.api.patch(path, json={"title": "Ask Ms Rossi"}, headers={"If-Match": "*"})
+    assert renamed.status_code == 200, renamed.text
+    await patch(stage, made, promised_on="2026-03-12")
+    call = await action(stage, made["follow_up_action_id"])
+    assert (call["scheduled_on"], call["title"], "2026-03-05" in call["task_text"]) == (dt.date(2026, 3, 13), "Ask Ms Rossi", True)

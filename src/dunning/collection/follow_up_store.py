@@ -25,6 +25,14 @@ class NewTask(NamedTuple):
     item_ids: Sequence[UUID]
 
 
+class Planned(NamedTuple):
+    """When a live action is to come from now on, what it is called, and what is to be done; None leaves words as they are."""
+
+    scheduled_on: dt.date
+    title: str | None = None
+    text: str | None = None
+
+
 class Renewal(NamedTuple):
     """A mail that takes the place of one that has ended: its id, whose place it takes, when it leaves, its title, and the items that it is about."""
 
@@ -107,16 +115,26 @@ async def actions_by_id(session: Session, tenant_id: TenantId, action_ids: Seque
     return {row["action_id"]: row for row in rows}
 
 
-async def schedule(session: Session, tenant_id: TenantId, days: Mapping[UUID, dt.date]) -> None:
-    """Let live actions come on given days."""
-    if days:
+async def plan_anew(session: Session, tenant_id: TenantId, plans: Mapping[UUID, Planned]) -> None:
+    """Let live actions come on given days and say given words. One that somebody has renamed keeps its words."""
+    if plans:
         await session.execute(
-            """update action a set scheduled_on = g.on_day, revision = a.revision + 1, updated_at = clock_timestamp()
-                 from unnest($2::uuid[], $3::date[]) as g (action_id, on_day)
-                where a.tenant_id = $1 and a.action_id = g.action_id and a.scheduled_on <> g.on_day and a.state = any ($4::text[])""",
+            """update action a set scheduled_on = w.on_day, title = w.title, step_name = case when a.title = a.step_name then w.title else a.step_name end,
+                                   task_text = w.words, revision = a.revision + 1, updated_at = clock_timestamp(),
+                                   content = case when a.content ->> 'task_text' is null then a.content
+                                                  else a.content || jsonb_build_object('task_text', w.words) end
+                 from unnest($2::uuid[], $3::date[], $4::text[], $5::text[]) as g (action_id, on_day, title, words)
+                 join action b on b.tenant_id = $1 and b.action_id = g.action_id
+                cross join lateral (
+                  select g.on_day, case when b.title = b.step_name then coalesce(g.title, b.title) else b.title end as title,
+                         case when b.title = b.step_name then coalesce(g.words, b.task_text) else b.task_text end as words) w
+                where a.tenant_id = $1 and a.action_id = g.action_id and a.state = any ($6::text[])
+                  and (a.scheduled_on, a.title, a.task_text) is distinct from (w.on_day, w.title, w.words)""",
             tenant_id,
-            list(days),
-            list(days.values()),
+            list(plans),
+            [plan.scheduled_on for plan in plans.values()],
+            [plan.title for plan in plans.values()],
+            [plan.text for plan in plans.values()],
             list(LIVE),
         )
 

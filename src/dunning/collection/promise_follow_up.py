@@ -14,7 +14,7 @@ from dunning.collection import carrying, follow_up_store, follow_ups, promise_st
 from dunning.collection.action_store import LIVE
 from dunning.collection.agreed_items import AgreedItem
 from dunning.collection.despatch import Scene
-from dunning.collection.follow_up_store import NewTask, Renewal
+from dunning.collection.follow_up_store import NewTask, Planned, Renewal
 from dunning.collection.promise_rules import broken_on
 from dunning.collection.promise_store import NewPromise, Terms
 from dunning.collection.specific_rules import AD_HOC, Content, NewSpecific
@@ -73,6 +73,7 @@ class Wanted:
 
     With `anew` one is made where there is none; else only a call that waits is moved. `over` is whether the money is awaited no longer; while it is,
     `promised_on` is the day that was agreed and `expected_on` that day put off by those on which nothing was asked for, None while that cannot be told.
+    `words` are what the call is to be called and to say from now on, None as before.
     """
 
     row: asyncpg.Record
@@ -83,6 +84,7 @@ class Wanted:
     over: bool
     promised_on: dt.date
     expected_on: dt.date | None = None
+    words: tuple[str, str] | None = None
 
 
 async def keep_up(session: Session, clock: Clock, scene: Scene, wanted: Sequence[Wanted]) -> None:
@@ -94,7 +96,7 @@ async def keep_up(session: Session, clock: Clock, scene: Scene, wanted: Sequence
     found = await follow_up_store.actions_by_id(session, scene.tenant_id, named)
     live = {action_id: row for action_id, row in found.items() if row["state"] in LIVE}
     ends: dict[str, list[asyncpg.Record]] = {}
-    days: dict[UUID, dt.date] = {}
+    plans: dict[UUID, Planned] = {}
     calls: dict[UUID, NewTask] = {}
     reminders: dict[UUID, Renewal] = {}
     for one in wanted:
@@ -102,9 +104,9 @@ async def keep_up(session: Session, clock: Clock, scene: Scene, wanted: Sequence
         if call is not None and one.on is None:
             ends.setdefault(one.why, []).append(call)
         elif call is not None and one.on is not None and (not one.over or call["scheduled_on"] > one.on):
-            days[call["action_id"]] = _at_most(scene.today, one.on)
+            plans[call["action_id"]] = Planned(_at_most(scene.today, one.on), *(one.words or ()))
         elif call is None and one.on is not None and one.anew:
-            title, text = _words(Money(one.row["due_by_then_minor"], one.row["currency"]), one.promised_on)
+            title, text = one.words or _words(Money(one.row["due_by_then_minor"], one.row["currency"]), one.promised_on)
             calls[one.row["promise_id"]] = NewTask(
                 ActionId(new_id()), one.row["customer_id"], _at_most(scene.today, one.on), title, text, one.item_ids
             )  # fmt: skip
@@ -118,13 +120,13 @@ async def keep_up(session: Session, clock: Clock, scene: Scene, wanted: Sequence
             if day != before and (day is None or day < scene.today):
                 ends.setdefault("promise_waits" if day is None else "promise_moved", []).append(reminder)
             elif day != before and day is not None:
-                days[reminder["action_id"]] = _at_most(scene.today, day)
+                plans[reminder["action_id"]] = Planned(_at_most(scene.today, day), _reminder_title(one.promised_on))
         elif day is not None and day > scene.today and _may_be_renewed(reminder, moved=day != before):
             title = _reminder_title(one.promised_on)
             reminders[one.row["promise_id"]] = Renewal(ActionId(new_id()), reminder, _at_most(scene.today, day), title, one.item_ids)
     for why, actions in sorted(ends.items()):  # four reasons at most
         await carrying.cancel(session, clock, scene, actions, why)
-    await follow_up_store.schedule(session, scene.tenant_id, days)
+    await follow_up_store.plan_anew(session, scene.tenant_id, plans)
     await follow_ups.put_on_lists(session, clock, scene, Content(kind="task", task_kind="call"), list(calls.values()))
     await follow_ups.renew(session, clock, scene, list(reminders.values()))
     await promise_store.note_follow_ups(session, scene.tenant_id, {promise_id: call.action_id for promise_id, call in calls.items()})
@@ -144,7 +146,8 @@ async def move(session: Session, clock: Clock, scene: Scene, promise: asyncpg.Re
     if last_on is not None:
         on, expected_on = last_on + dt.timedelta(days=1), last_on - dt.timedelta(days=grace_days)
     item_ids = [UUID(item["item_id"]) for item in promise["items"]]
-    wanted = Wanted(promise, item_ids, on, "promise_waits", anew=False, over=False, promised_on=promised_on, expected_on=expected_on)
+    words = _words(Money(promise["due_by_then_minor"], promise["currency"]), promised_on)
+    wanted = Wanted(promise, item_ids, on, "promise_waits", anew=False, over=False, promised_on=promised_on, expected_on=expected_on, words=words)
     await keep_up(session, clock, scene, [wanted])
 
 
