@@ -218,6 +218,26 @@ async def actions_on_breach(session: Session, tenant_id: TenantId, item_ids: Seq
     )
 
 
+async def calls_promised_anew(session: Session, tenant_id: TenantId, item_ids: Sequence[UUID]) -> list[asyncpg.Record]:
+    """Lock and return the live calls about broken promises of some items of which nothing is owed that is not in an open promise."""
+    return await session.rows(
+        """select a.* from action a
+            where a.tenant_id = $1 and a.state = any ($3::text[])
+              and a.action_id in (select p.follow_up_action_id from promise_item x
+                                    join promise p on p.tenant_id = $1 and p.promise_id = x.promise_id
+                                   where x.tenant_id = $1 and x.item_id = any ($2::uuid[])
+                                     and (p.state = 'broken' or p.reason is not distinct from 'plan_broken'))
+              and not exists (select from action_item t join item i on i.tenant_id = $1 and i.item_id = t.item_id
+                               where t.tenant_id = $1 and t.action_id = a.action_id and t.state in ('attached', 'listed')
+                                 and i.state = 'posted' and i.allocated_minor < i.amount_minor
+                                 and not exists (select from promise_item o where o.tenant_id = $1 and o.item_id = t.item_id and o.open))
+            order by a.action_id for update""",
+        tenant_id,
+        list(item_ids),
+        list(LIVE),
+    )
+
+
 async def settled_own_actions(session: Session, tenant_id: TenantId, customer_ids: Sequence[UUID], today: dt.date) -> list[asyncpg.Record]:
     """Lock and return live actions outside the scenario none of whose items is owed any more and of which nothing has left or may have left.
 

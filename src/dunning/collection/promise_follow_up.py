@@ -103,10 +103,11 @@ async def keep_up(session: Session, clock: Clock, scene: Scene, wanted: Sequence
         call = live.get(one.row["follow_up_action_id"])
         if call is not None and one.on is None:
             ends.setdefault(one.why, []).append(call)
-        elif call is not None and one.on is not None and (not one.over or call["scheduled_on"] > one.on):
-            plans[call["action_id"]] = Planned(_at_most(scene.today, one.on), *(one.words or ()))
+        elif call is not None and one.on is not None:
+            on = min(one.on, call["scheduled_on"]) if one.over else one.on
+            plans[call["action_id"]] = Planned(_at_most(scene.today, on), *(one.words or ()))
         elif call is None and one.on is not None and one.anew:
-            title, text = one.words or _words(Money(one.row["due_by_then_minor"], one.row["currency"]), one.promised_on)
+            title, text = one.words or words_while_open(one.row, one.promised_on)
             calls[one.row["promise_id"]] = NewTask(
                 ActionId(new_id()), one.row["customer_id"], _at_most(scene.today, one.on), title, text, one.item_ids
             )  # fmt: skip
@@ -133,6 +134,12 @@ async def keep_up(session: Session, clock: Clock, scene: Scene, wanted: Sequence
     await promise_store.note_reminders(session, scene.tenant_id, {promise_id: one.action_id for promise_id, one in reminders.items()})
 
 
+async def end_calls(session: Session, clock: Clock, scene: Scene, item_ids: Sequence[UUID], reason: str) -> None:
+    """End the calls about broken promises of some items once all that they are still owed for is promised anew; `reason` says by what."""
+    calls = await follow_up_store.calls_promised_anew(session, scene.tenant_id, item_ids)
+    await carrying.cancel(session, clock, scene, calls, reason)
+
+
 async def take_back_steps(session: Session, clock: Clock, scene: Scene, item_ids: Sequence[UUID]) -> None:
     """Cancel what steps were about to do because promises of some items were broken, where nothing of it has left: they were not broken after all."""
     if item_ids:
@@ -146,7 +153,7 @@ async def move(session: Session, clock: Clock, scene: Scene, promise: asyncpg.Re
     if last_on is not None:
         on, expected_on = last_on + dt.timedelta(days=1), last_on - dt.timedelta(days=grace_days)
     item_ids = [UUID(item["item_id"]) for item in promise["items"]]
-    words = _words(Money(promise["due_by_then_minor"], promise["currency"]), promised_on)
+    words = words_while_open(promise, promised_on)
     wanted = Wanted(promise, item_ids, on, "promise_waits", anew=False, over=False, promised_on=promised_on, expected_on=expected_on, words=words)
     await keep_up(session, clock, scene, [wanted])
 
@@ -183,8 +190,23 @@ def _reminder_title(promised_on: dt.date) -> str:
     return f"Reminder of the promise for {promised_on}"
 
 
+def words_while_open(row: asyncpg.Record, promised_on: dt.date) -> tuple[str, str]:
+    """Return the title of the call that comes when nothing does, and what whoever calls is told."""
+    return _words(Money(row["due_by_then_minor"], row["currency"]), promised_on)
+
+
+def words_of_breach(row: asyncpg.Record, received_minor: int) -> tuple[str, str]:
+    """Return the same for a promise that was broken, of a plan the instalment that was missed: what of it had not come in by its last day."""
+    amount, currency, promised_on = Money(row["amount_minor"], row["currency"]), row["currency"], row["promised_on"]
+    missing = Money(min(amount.minor, row["due_by_then_minor"] - received_minor), currency)
+    what, title = str(amount), f"Promise of {amount} until {promised_on}"
+    if row["instalment"] is not None:
+        what, title = f"Instalment {row['instalment']} of the payment plan, {amount},", f"Instalment of {amount} until {promised_on}"
+    said = " and has not come in" if missing == amount else f"; {missing} of it has not come in"
+    return title, f"{what} was promised until {promised_on}{said}. Call the customer."
+
+
 def _words(amount: Money, promised_on: dt.date) -> tuple[str, str]:
-    """Return the title of a call, and what whoever calls is told."""
     return f"Promise of {amount} until {promised_on}", f"{amount} was promised until {promised_on} and has not come in. Call the customer."
 
 

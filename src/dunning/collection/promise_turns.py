@@ -65,7 +65,10 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Agreement:
-    """A promise or a plan after changes: whether it was and is open, its state, and the promise by which it ends with that one's last day."""
+    """A promise or a plan after changes: whether it was and is open, its state, and the promise by which it ends with that one's last day.
+
+    `breach` is the promise that was broken now, of a plan the instalment that was missed.
+    """
 
     source: str
     source_id: UUID
@@ -74,6 +77,7 @@ class _Agreement:
     is_new: bool
     last: asyncpg.Record
     last_on: dt.date | None
+    breach: Change | None
 
     @property
     def is_open(self) -> bool:
@@ -134,15 +138,18 @@ def _agreements(rows: Sequence[asyncpg.Record], changes: Sequence[Change], plans
     now = {change.row["promise_id"]: change for change in changes}
     touched = {change.row["agreement_id"] for change in changes}
     last = {row["agreement_id"]: row for row in rows if row["agreement_id"] in touched}
+    breaches = {change.row["agreement_id"]: change for change in changes if change.turns and change.now.state is State.BROKEN}
     found = []
     for agreement_id, row in last.items():
         change = now.get(row["promise_id"])
         last_on = row["last_on"] if change is None else change.now.last_on
         if row["plan_id"] is not None:
             was, is_new = row["plan_state"], row["plan_id"] in plans
-            found.append(_Agreement("plan", agreement_id, was == ACTIVE, plans.get(row["plan_id"], was), is_new, row, last_on))
+            found.append(_Agreement("plan", agreement_id, was == ACTIVE, plans.get(row["plan_id"], was), is_new, row, last_on, breaches.get(agreement_id)))
         elif change is not None:
-            found.append(_Agreement("promise", agreement_id, row["state"] == State.OPEN, change.now.state, change.turns, row, last_on))
+            found.append(
+                _Agreement("promise", agreement_id, row["state"] == State.OPEN, change.now.state, change.turns, row, last_on, breaches.get(agreement_id))
+            )
     return found
 
 
@@ -154,9 +161,12 @@ def _wanted(agreement: _Agreement, today: dt.date) -> Wanted:
         if agreement.last_on is not None:
             on, expected_on = agreement.last_on + dt.timedelta(days=1), agreement.last_on - dt.timedelta(days=row["grace_days"])
         anew = agreement.is_new or row["last_on"] is None
-        return Wanted(row, row["item_ids"], on, "promise_waits", anew=anew, over=False, promised_on=row["promised_on"], expected_on=expected_on)
+        words = promise_follow_up.words_while_open(row, row["promised_on"]) if agreement.is_new else None
+        return Wanted(row, row["item_ids"], on, "promise_waits", anew=anew, over=False, promised_on=row["promised_on"], expected_on=expected_on, words=words)
     if agreement.state == State.BROKEN:
-        return Wanted(row, row["item_ids"], today, "promise_broken", anew=agreement.is_new, over=True, promised_on=row["promised_on"])
+        breach = agreement.breach
+        words = None if breach is None else promise_follow_up.words_of_breach(breach.row, breach.now.received_minor)
+        return Wanted(row, row["item_ids"], today, "promise_broken", anew=agreement.is_new, over=True, promised_on=row["promised_on"], words=words)
     return Wanted(
         row, row["item_ids"], None, "promise_kept" if agreement.state == State.KEPT else "not_needed", anew=False, over=True, promised_on=row["promised_on"]
     )

@@ -124,6 +124,8 @@ async def write(
     await promise_store.insert_promises(session, tenant_id, terms, made, {item.item_id: item.open_minor for item in items}, actor=scene.actor)
     await watch(session, tenant_id, [customer_id])
     await promise_store.note_actions(session, tenant_id, last.promise_id, actions.follow_up, actions.reminder)
+    anew = "new_promise" if terms.plan_id is None else "new_payment_plan"
+    await promise_follow_up.end_calls(session, clock, scene, [item.item_id for item in items], anew)
     await item_comments.qualify(
         session, clock, tenant_id=tenant_id, actor=scene.actor, ledger_id=terms.ledger_id, customer_id=customer_id, item_ids=[i.item_id for i in items],
         status_code=status.code, text=terms.note, source="promise" if terms.plan_id is None else "plan", source_id=terms.plan_id or last.promise_id,
