@@ -14,7 +14,7 @@ from dunning.collection.done_store import WRITTEN_BY_SOFTWARE
 from dunning.kit.database import statement_log
 from dunning.kit.ids import new_id
 from dunning_api.acting import HEADER
-from tests.collection.agreements import dispute, promise
+from tests.collection.agreements import dispute, plan, promise
 from tests.collection.stage import Stage, scenario, step
 from tests.collection.test_agenda import person
 
@@ -91,6 +91,41 @@ async def test_holds_steps_set_by_hand_and_lifted_blocks_stand_in_it_too(stage: 
         assert (await stage.api.get(entry["url"])).status_code == 200
 
 
+async def test_agreements_that_are_moved_taken_back_or_agreed_stand_in_it_with_the_reason(stage: Stage, story: dict[str, Any]) -> None:
+    """B-36, B-38: and in the history of the promise and of the plan. The instalments of a plan that is taken back are told by the plan."""
+    customer = story["customer"]
+    (made,) = (await stage.get("/promises", customer=str(customer)))["data"]
+    path = f"/promises/{made['promise_id']}"
+    day = str(await stage.today() + dt.timedelta(days=9))
+    moved = await stage.api.patch(f"/v1{path}", json={"promised_on": day, "reason": "Their bank is slow."}, headers={"If-Match": "*"})
+    assert moved.status_code == 200, moved.text
+    await stage.post(f"{path}/cancel", {"reason": "Wrong customer."})
+    item = await stage.invoice("90.00")
+    agreed = await plan(stage, customer, item_ids=[str(item)], rhythm={"count": 3, "first_on": day})
+    await stage.post(f"/payment-plans/{agreed['plan_id']}/cancel", {"reason": "They pay at once."})
+    kinds = ["payment_plan", "promise_moved", "promise_cancelled", "payment_plan_cancelled"]
+    found = await timeline(stage, customer, kind=kinds, limit=500)
+    plan_path = f"/payment-plans/{agreed['plan_id']}"
+    assert [(entry["kind"], entry["url"], entry["data"].get("reason")) for entry in found] == [
+        ("payment_plan_cancelled", f"/v1{plan_path}", "They pay at once."), ("payment_plan", f"/v1{plan_path}", None),
+        ("promise_cancelled", f"/v1{path}", "Wrong customer."), ("promise_moved", f"/v1{path}", "Their bank is slow."),
+    ]  # fmt: skip
+    assert (found[1]["data"]["amount"], found[1]["data"]["state"]) == ({"amount": "90.00", "currency": "EUR"}, "cancelled")
+    assert found[3]["data"]["to"] == {"promised_on": day}
+    for entry in found:
+        assert (await stage.api.get(entry["url"])).status_code == 200
+    history = (await stage.get(path))["history"]
+    assert [(one["kind"], one["data"].get("reason")) for one in history[-2:]] == [
+        ("promise.moved", "Their bank is slow."), ("promise.cancelled", "Wrong customer."),
+    ]  # fmt: skip
+    history = (await stage.get(plan_path))["history"]
+    assert [(one["kind"], one["data"].get("reason")) for one in history] == [
+        ("payment_plan.agreed", None), ("payment_plan.cancelled", "They pay at once."),
+    ]  # fmt: skip
+    assert all(entry["author"] for entry in found)
+    assert {entry["kind"] for entry in await timeline(stage, customer, limit=500)} >= set(kinds)
+
+
 async def test_a_message_says_to_whom_it_went_and_with_what_subject(stage: Stage, story: dict[str, Any]) -> None:
     (entry,) = await timeline(stage, story["customer"], kind=["message"])
     message = await stage.get(entry["url"].removeprefix("/v1"))
@@ -102,8 +137,14 @@ async def test_turns_are_found_by_their_index_however_many_other_events_there_ar
     """A busy customer has events by the thousand, few of which stand in the timeline by themselves."""
     async with database.transaction(stage.tenant_id) as session:
         await session.execute("set local enable_seqscan = off")
-        plan = await session.rows(f"explain {timeline_store.statement(('hold_set', 'block_lifted'))}", stage.tenant_id, story["customer"], new_id(), 100)
-    assert "event_turn_idx" in "\n".join(row[0] for row in plan)
+        found = await session.rows(
+            f"explain {timeline_store.statement(('hold_set', 'block_lifted', 'promise_moved', 'promise_cancelled', 'payment_plan_cancelled'))}",
+            stage.tenant_id,
+            story["customer"],
+            new_id(),
+            100,
+        )
+    assert "event_turn_idx" in "\n".join(row[0] for row in found)
 
 
 async def test_a_note_stands_in_the_next_requests_timeline(stage: Stage, story: dict[str, Any]) -> None:

@@ -114,6 +114,11 @@ async def plan_of(session: ReadSession, *, tenant_id: TenantId, plan_id: PlanId)
     return row
 
 
+async def history_of(session: ReadSession, *, tenant_id: TenantId, plan: asyncpg.Record) -> list[asyncpg.Record]:
+    """Return what happened to a plan, the oldest first: when it was agreed, kept, broken or cancelled, by whom, and why where somebody said so."""
+    return await promise_store.history_of(session, tenant_id, CustomerId(plan["customer_id"]), plan["plan_id"])
+
+
 async def instalments_of(session: ReadSession, *, tenant_id: TenantId, plan_ids: Sequence[UUID]) -> dict[UUID, list[asyncpg.Record]]:
     """Return the instalments of some plans by plan, in their order."""
     found: dict[UUID, list[asyncpg.Record]] = {plan_id: [] for plan_id in plan_ids}

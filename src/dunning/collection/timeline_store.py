@@ -79,6 +79,10 @@ where m.tenant_id = $1 and m.customer_id = $2 and g.reading_id < $3 order by g.r
         "promise", "promise s", "s", "promise_id", "created_at", "s.given_on", "s.follow_up_action_id", "s.actor",
         **_named("s", "amount_minor", "currency", "promised_on", "grace_days", "source", "state", "reason", "last_on", "paid_on", "decided_on", "note", "plan_id"),
     ),
+    "payment_plan": _arm(
+        "payment_plan", "payment_plan y", "y", "plan_id", "created_at", "y.agreed_on", "null", "y.actor",
+        amount_minor="y.total_minor", **_named("y", "currency", "source", "state", "note", "ended_on"),
+    ),
     "block": _arm(
         "block", "account_block b", "b", "block_id", "created_at", "b.placed_on", "b.action_id", "b.placed_by",
         **_named("b", "degree", "reason", "origin", "state", "lifted_on", "lifted_because", "renews_id"),
@@ -98,18 +102,23 @@ where m.tenant_id = $1 and m.customer_id = $2 and g.reading_id < $3 order by g.r
         **_named("h", "subject_kind", "subject_id", "url", "name", "media_type"),
     ),
 }  # fmt: skip
-_TURNS = {"hold_set": "hold.set", "hold_released": "hold.released", "step_set": "item.step_set", "block_lifted": "account.unblocked"}
+_TURNS = {
+    "hold_set": "hold.set", "hold_released": "hold.released", "step_set": "item.step_set", "block_lifted": "account.unblocked",
+    "promise_moved": "promise.moved", "promise_cancelled": "promise.cancelled", "payment_plan_cancelled": "payment_plan.cancelled",
+}  # fmt: skip
 """What somebody did that is no row of its own, by the event that tells it; `event_turn_idx` has just these."""
 KINDS = (*_ARMS, *_TURNS)
+_NOUNS = "case e.subject_kind when 'account_block' then 'block' when 'payment_plan' then 'plan' else e.subject_kind end"
 
 
 def _turns(kinds: Sequence[str]) -> str:
-    """Return the one arm for some turns; the subject's id is named by its noun."""
+    """Return the one arm for some turns; the subject's id is named by its noun. Instalments that end with their plan are told by the plan."""
     shown = " ".join(f"when '{_TURNS[kind]}' then '{kind}'" for kind in kinds)
     events = ", ".join(f"'{_TURNS[kind]}'" for kind in kinds)
     return f"""(select e.event_id as id, case e.kind {shown} end as kind, e.recorded_at, {_local("e.business_at")} as "on", null::uuid as action_id, e.actor,
-      (e.data || jsonb_build_object(case e.subject_kind when 'account_block' then 'block_id' else e.subject_kind || '_id' end, e.subject_id))::json as data
- from event e where {_OWN.format("e")} and e.event_id < $3 and e.kind in ({events}) order by e.event_id desc limit $4)"""
+      (e.data || jsonb_build_object({_NOUNS} || '_id', e.subject_id))::json as data
+ from event e where {_OWN.format("e")} and e.event_id < $3 and e.kind in ({events})
+  and (e.kind <> 'promise.cancelled' or e.data ->> 'plan_id' is null) order by e.event_id desc limit $4)"""
 
 
 @lru_cache(maxsize=64)

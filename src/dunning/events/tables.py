@@ -27,7 +27,9 @@ event = tenant_table(
         "tenant_id",
         "customer_id",
         "event_id",
-        postgresql_where=text("kind in ('hold.set', 'hold.released', 'item.step_set', 'account.unblocked')"),
+        postgresql_where=text(
+            "kind in ('hold.set', 'hold.released', 'item.step_set', 'account.unblocked', 'promise.moved', 'promise.cancelled', 'payment_plan.cancelled')"
+        ),
     ),
     key=("event_id",),
 )

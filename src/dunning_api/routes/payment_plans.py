@@ -15,7 +15,7 @@ from dunning_api.deps import Work, reads, writes
 from dunning_api.idempotency import Router
 from dunning_api.problems import problems
 from dunning_api.schemas.base import Page
-from dunning_api.schemas.promises import Cancellation, PlanCreate, PlanOut
+from dunning_api.schemas.promises import Cancellation, PlanCreate, PlanOut, PlanRecord
 
 router = Router(tags=["payment plans"])
 
@@ -49,9 +49,11 @@ async def list_payment_plans(
 
 
 @router.get("/payment-plans/{plan_id}", summary="Get a payment plan", responses=problems(404))
-async def get_payment_plan(plan_id: UUID, work: Annotated[Work, reads()]) -> PlanOut:
-    """Return a plan with its instalments."""
-    return await _whole(work, PlanId(plan_id))
+async def get_payment_plan(plan_id: UUID, work: Annotated[Work, reads()]) -> PlanRecord:
+    """Return a plan with its instalments and its history."""
+    row = await payment_plans.plan_of(work.session, tenant_id=work.tenant_id, plan_id=PlanId(plan_id))
+    parts = await payment_plans.instalments_of(work.session, tenant_id=work.tenant_id, plan_ids=[plan_id])
+    return PlanRecord.whole(row, parts[plan_id], await payment_plans.history_of(work.session, tenant_id=work.tenant_id, plan=row))
 
 
 @router.post("/payment-plans/{plan_id}/cancel", summary="Take a payment plan back", responses=problems(404, 409))

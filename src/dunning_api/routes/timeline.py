@@ -25,11 +25,11 @@ router = Router(tags=["timeline"])
 async def get_timeline(
     customer_id: UUID,
     work: Annotated[Work, reads()],
-    kind: Annotated[list[EntryKind] | None, Query(max_length=20, description="Only entries of these kinds.")] = None,
+    kind: Annotated[list[EntryKind] | None, Query(max_length=25, description="Only entries of these kinds.")] = None,
     limit: paging.Limit = 100,
     cursor: paging.Cursor = None,
 ) -> Page[TimelineEntry]:
-    """List actions, messages, notes and other activities, comments, money, readings, disputes, promises, blocks, holds and changed steps in one order, newest first."""
+    """List actions, messages, notes and other activities, comments, money, readings, disputes, agreements, blocks, holds and steps in one order, newest first."""
     key = paging.unseal(work.keyring, "timeline", cursor, 1)
     found = await timeline.timeline(
         work.session, tenant_id=work.tenant_id, customer_id=CustomerId(customer_id), kinds=kind, before=UUID(key[0]) if key else None, limit=limit + 1

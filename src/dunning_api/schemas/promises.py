@@ -161,13 +161,18 @@ class PromiseOut(Output):
 
 
 class PromiseEventOut(Output):
-    """One thing that happened to a promise."""
+    """One thing that happened to a promise or a payment plan."""
 
     kind: str
     actor: str
     author: Annotated[str, Field(description="The name behind `actor`.")]
     at: dt.datetime
     data: dict[str, Any]
+
+    @classmethod
+    def of(cls, row: asyncpg.Record) -> PromiseEventOut:
+        """Show one."""
+        return cls(kind=row["kind"], actor=row["actor"], author=row["author"], at=row["business_at"], data=row["data"])
 
 
 class PromiseRecord(PromiseOut):
@@ -178,8 +183,7 @@ class PromiseRecord(PromiseOut):
     @classmethod
     def whole(cls, row: asyncpg.Record, history: list[asyncpg.Record]) -> PromiseRecord:
         """Show a promise with its history."""
-        told = [PromiseEventOut(kind=one["kind"], actor=one["actor"], author=one["author"], at=one["business_at"], data=one["data"]) for one in history]
-        return cls(**promise_fields(row), history=told)
+        return cls(**promise_fields(row), history=[PromiseEventOut.of(one) for one in history])
 
 
 def promise_fields(row: asyncpg.Record) -> dict[str, Any]:
@@ -296,5 +300,21 @@ class PlanOut(Output):
     @classmethod
     def of(cls, row: asyncpg.Record, instalments: list[asyncpg.Record]) -> PlanOut:
         """Show a plan."""
-        plain = {name: row[name] for name in cls.model_fields if name not in {"total", "instalments"}}
-        return cls(**plain, total=MoneyOut.of(row["total_minor"], row["currency"]), instalments=[PromiseOut.of(one) for one in instalments])
+        return cls(**plan_fields(row, instalments))
+
+
+class PlanRecord(PlanOut):
+    """A payment plan with its history: agreed, kept, broken, open again or cancelled, with the reason where somebody gave one."""
+
+    history: list[PromiseEventOut]
+
+    @classmethod
+    def whole(cls, row: asyncpg.Record, instalments: list[asyncpg.Record], history: list[asyncpg.Record]) -> PlanRecord:
+        """Show a plan with its history."""
+        return cls(**plan_fields(row, instalments), history=[PromiseEventOut.of(one) for one in history])
+
+
+def plan_fields(row: asyncpg.Record, instalments: list[asyncpg.Record]) -> dict[str, Any]:
+    """Return the fields of a plan."""
+    plain = {name: row[name] for name in PlanOut.model_fields if name not in {"total", "instalments"}}
+    return {**plain, "total": MoneyOut.of(row["total_minor"], row["currency"]), "instalments": [PromiseOut.of(one) for one in instalments]}

@@ -15,16 +15,17 @@ from dunning_api.schemas.base import Input, MoneyOut, Output, Page
 
 EntryKind = Literal[
     "action", "activity", "message", "comment", "receipt", "payment_return", "reading", "dispute", "promise", "block", "step_override", "assignment",
-    "attachment", "hold_set", "hold_released", "step_set", "block_lifted",
+    "attachment", "hold_set", "hold_released", "step_set", "block_lifted", "payment_plan", "promise_moved", "promise_cancelled", "payment_plan_cancelled",
 ]  # fmt: skip
 SubjectKind = Literal["customer", "item", "document", "action", "activity", "dispute", "promise"]
 _URLS = {
     "action": "/v1/actions/", "activity": "/v1/activities/", "message": "/v1/messages/", "receipt": "/v1/receipts/", "dispute": "/v1/disputes/",
-    "promise": "/v1/promises/", "block": "/v1/account-blocks/",
+    "promise": "/v1/promises/", "block": "/v1/account-blocks/", "payment_plan": "/v1/payment-plans/",
 }  # fmt: skip
 _URLS_OF_TURNS = {
     "hold_set": ("/v1/holds/", "hold_id"), "hold_released": ("/v1/holds/", "hold_id"), "step_set": ("/v1/items/", "item_id"),
-    "block_lifted": ("/v1/account-blocks/", "block_id"),
+    "block_lifted": ("/v1/account-blocks/", "block_id"), "promise_moved": ("/v1/promises/", "promise_id"),
+    "promise_cancelled": ("/v1/promises/", "promise_id"), "payment_plan_cancelled": ("/v1/payment-plans/", "plan_id"),
 }  # fmt: skip
 # No user name or password stands before the host: whoever reads the timeline reads them too.
 _ADDRESS = r"^https://[^\s\x00-\x1f\x7f\x22<>\\@/?#]+([/?#][^\s\x00-\x1f\x7f\x22<>\\]*)?$"
