@@ -7,7 +7,7 @@ from typing import Any
 
 from dunning.kit.ids import new_id
 from dunning_worker.jobs.watch import watch_agreements
-from tests.collection.agreements import action, eur, promise, sound, statuses, told
+from tests.collection.agreements import action, eur, promise, receive, sound, statuses, told
 from tests.collection.stage import Stage, scenario, step
 
 QUIET = scenario(step(1, "a", 200))
@@ -194,6 +194,37 @@ async def test_the_position_shows_what_is_promised_now_and_then(stage: Stage) ->
     assert await promised() == ("30.00", "50.00")
     assert await promised(as_of="2026-03-03") == ("80.00", "100.00")
     assert await promised(as_of="2026-03-01") == ("0.00", "100.00")
+
+
+async def test_money_on_account_that_a_promise_counts_is_not_promised_any_more(stage: Stage) -> None:
+    """B-37: each cent once, as the promises themselves say: what is left over for the second one, and on no day before it came in."""
+    await stage.open(QUIET)
+    customer = await stage.customer()
+    items = [await stage.invoice("100.00"), await stage.invoice("50.00")]
+    first = await promise(stage, customer, "100.00", items[0], days=30)
+
+    async def promised(**days: str) -> str:
+        (found,) = (await stage.get(f"/customers/{customer}/position", **days))["currencies"]
+        return str(found["promised"]["amount"])
+
+    await stage.advance(days=2)
+    await receive(stage, "60.00", on_account=True)
+    await stage.settle()
+    assert (await stage.get(f"/promises/{first['promise_id']}"))["received"] == eur("60.00")
+    assert [await promised(), await promised(as_of="2026-03-04"), await promised(as_of="2026-03-03")] == ["40.00", "40.00", "100.00"]
+    assert await promised(known_on="2026-03-03") == "100.00"
+    second = await promise(stage, customer, "50.00", items[1], days=30)
+    await stage.settle()
+    assert await promised() == "90.00"
+    await receive(stage, "60.00", on_account=True)
+    await stage.settle()
+    found = [await stage.get(f"/promises/{one['promise_id']}") for one in (first, second)]
+    assert [(one["state"], one["received"]) for one in found] == [("kept", eur("100.00")), ("open", eur("20.00"))]
+    assert await promised() == "30.00"
+    await stage.pay("30.00", items[1])
+    await stage.settle()
+    assert await promised() == "0.00"
+    await sound(stage)
 
 
 async def test_an_invoice_that_is_taken_back_leaves_nothing_to_promise(stage: Stage) -> None:

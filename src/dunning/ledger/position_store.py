@@ -49,11 +49,12 @@ _SUMS = """select coalesce(o.currency, u.currency) as currency,
   full join (select currency, sum(unapplied) as unapplied from money where unapplied <> 0 group by currency) u on u.currency = o.currency
  order by 1"""
 
-# Of an agreement the last instalment's running total is what was promised in all; what came in since it was given counts against it.
+# Of an agreement the last instalment's running total is what was promised in all; what came in since it was given counts against it: what is set against
+# its items, at once, and what it found to be its own when it was looked at last, money on account included.
 _PROMISED = """promised as (
-  select p.currency, p.due_minor, r.open_minor, r.received_minor
+  select p.currency, p.due_minor, r.open_minor, greatest(r.received_minor, p.found_minor) as received_minor
     from (select currency, coalesce(plan_id, promise_id) as agreement, max(due_by_then_minor) as due_minor, min(created_at) as since,
-                 (array_agg(promise_id))[1] as promise_id
+                 (array_agg(promise_id))[1] as promise_id, coalesce(max(received_minor) filter (where {found}), 0) as found_minor
             from promise where tenant_id = $1 and customer_id = $2 and {standing} group by 1, 2) p
     cross join lateral (
       select coalesce(sum(i.open_minor), 0) as open_minor, coalesce(sum(e.minor), 0) as received_minor
@@ -77,11 +78,13 @@ _TODAY = f"""with disputed as (
 ), money as (
   select currency, amount_minor - allocated_minor - returned_minor as unapplied from receipt
    where tenant_id = $1 and customer_id = $2 and state in ('received', 'cleared')
-), {_PROMISED.format(standing="state = 'open'", entered="true")}
+), {_PROMISED.format(standing="state = 'open'", entered="true", found="true")}
 {_SUMS}"""
 
 _SIGNED = "sum(case when a.reverses_id is null then a.amount_minor else -a.amount_minor end)"
 _ENTERED = "a.value_on <= $3 and a.recorded_on <= $4"
+# What a promise has found holds for a day by which all of it had come in, where nothing was recorded since the day of knowledge.
+_FOUND = "paid_on <= $3 and not exists (select from receipt e where e.tenant_id = $1 and e.customer_id = $2 and e.recorded_on > $4)"
 
 # A document counts from its value date; what it said on the day of knowledge is its newest version recorded by then. An entry counts from
 # its value date, its reversal from the reversal's, each as far as recorded by then.
@@ -116,7 +119,7 @@ _AS_OF = f"""with disputed as (
     from receipt r
     left join lateral (select {_SIGNED} as minor from allocation a where a.tenant_id = $1 and a.receipt_id = r.receipt_id and {_ENTERED}) e on true
    where r.tenant_id = $1 and r.customer_id = $2 and r.received_on <= $3 and r.recorded_on <= $4
-), {_PROMISED.format(standing="given_on <= $3 and (decided_on is null or decided_on > $3)", entered=_ENTERED)}
+), {_PROMISED.format(standing="given_on <= $3 and (decided_on is null or decided_on > $3)", entered=_ENTERED, found=_FOUND)}
 {_SUMS}"""
 
 
