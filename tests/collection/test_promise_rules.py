@@ -185,3 +185,14 @@ def test_days_and_sums_of_instalments() -> None:
     assert monthly(dt.date(2026, 1, 31), 3) == [dt.date(2026, 1, 31), dt.date(2026, 2, 28), dt.date(2026, 3, 31)]
     assert every(dt.date(2026, 3, 2), 3, 14)[-1] == dt.date(2026, 3, 30)
     assert running_totals([34, 33, 33]) == [34, 67, 100]
+
+
+@pytest.mark.parametrize(("minor", "state"), [(0, State.OPEN), (1, State.KEPT)])
+def test_nothing_keeps_no_promise_whatever_its_tolerance(minor: int, state: State) -> None:
+    """One that was given when all of it could be missing is kept by the first cent."""
+    one = promised(PromisedItem(ITEM, 10_000 - minor), tolerance=100)
+    assert judged(one, DAY, *([paid(minor, GIVEN)] if minor else [])).state is state
+
+
+def test_a_promise_for_which_nothing_came_in_is_broken_whatever_its_tolerance() -> None:
+    assert judged(promised(tolerance=100), DAY + dt.timedelta(days=1)).state is State.BROKEN

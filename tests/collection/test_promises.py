@@ -7,7 +7,7 @@ from typing import Any
 
 from dunning.kit.ids import new_id
 from dunning_worker.jobs.watch import watch_agreements
-from tests.collection.agreements import action, eur, promise, receive, sound, statuses, told
+from tests.collection.agreements import action, eur, plan, promise, receive, sound, statuses, told
 from tests.collection.stage import Stage, scenario, step
 
 QUIET = scenario(step(1, "a", 200))
@@ -359,3 +359,24 @@ async def test_a_call_that_somebody_renamed_keeps_its_words_when_its_promise_mov
     await patch(stage, made, promised_on="2026-03-12")
     call = await action(stage, made["follow_up_action_id"])
     assert (call["scheduled_on"], call["title"], "2026-03-05" in call["task_text"]) == (dt.date(2026, 3, 13), "Ask Ms Rossi", True)
+
+
+async def test_a_tolerance_of_all_of_it_is_refused(stage: Stage) -> None:
+    """B-36: below, at and above; the greatest that is taken keeps no promise with nothing received."""
+    await stage.open(QUIET)
+    customer = await stage.customer()
+    item = await stage.invoice("100.00")
+    for percent in (100, 101):
+        refused = await promise(stage, customer, "100.00", item, tolerance_percent=percent, status=422)
+        assert "tolerance_percent" in refused["errors"][0]["field"]
+        rhythm = {"count": 2, "first_on": "2026-03-10"}
+        await plan(stage, customer, item_ids=[str(item)], rhythm=rhythm, tolerance_percent=percent, status=422)
+        said = {"amount": eur("100.00"), "promised_on": "2026-03-10", "tolerance_percent": percent}
+        await stage.post(f"/customers/{customer}/activities", {"kind": "call", "outcome": "promised", "promise": said}, status=422)
+    made = await promise(stage, customer, "100.00", item, tolerance_percent=99)
+    await patch(stage, made, status=422, tolerance_percent=100)
+    await stage.settle()
+    assert (await stage.get(f"/promises/{made['promise_id']}"))["state"] == "open"
+    await stage.pay("1.00", item)
+    await stage.settle()
+    assert (await stage.get(f"/promises/{made['promise_id']}"))["state"] == "kept"

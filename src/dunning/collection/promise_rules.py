@@ -106,8 +106,8 @@ class Instalment:
     kept_with_minor: int | None = None
 
     def within_tolerance(self, short_minor: int) -> bool:
-        """Tell whether a shortfall is small enough."""
-        return short_minor * 100 <= self.amount_minor * self.tolerance_percent
+        """Tell whether a shortfall is small enough. All of it never is: nothing keeps no promise."""
+        return short_minor < self.amount_minor and short_minor * 100 <= self.amount_minor * self.tolerance_percent
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ class PromiseMade(Input):
     promised_on: dt.date
     item_ids: Annotated[list[UUID], Field(min_length=1, max_length=1000, description=_ITEMS)] | None = None
     grace_days: Annotated[int, Field(ge=0, le=365, description="Days after the promised one on which the money may still come.")] = 0
-    tolerance_percent: Annotated[int, Field(ge=0, le=100, description="Which share may be missing.")] = 0
+    tolerance_percent: Annotated[int, Field(ge=0, le=99, description="Which share may be missing, in percent; all of it never is.")] = 0
     pauses: Annotated[bool, Field(description="Whether nobody reminds of the items until day and grace are over.")] = True
     note: LongText | None = None
 

@@ -20,7 +20,7 @@ from dunning_api.schemas.scenarios import Code as TemplateCode
 _ID = "0198c0de-0000-7000-8000-000000000001"
 ItemIds = Annotated[list[UUID], Field(min_length=1, max_length=1000, description="Open items of the customer; null: its oldest debts that the amount covers.")]
 GraceDays = Annotated[int, Field(ge=0, le=365, description="Days after the promised one on which the money may still come.")]
-Tolerance = Annotated[int, Field(ge=0, le=100, description="Which share of the amount may be missing, in percent.")]
+Tolerance = Annotated[int, Field(ge=0, le=99, description="Which share of the amount may be missing, in percent; all of it never is.")]
 Pauses = Annotated[bool, Field(description="Whether nobody reminds of the items until day and grace are over.")]
 Source = Annotated[Literal["team", "customer"], Field(description="Who stated it.")]
 
