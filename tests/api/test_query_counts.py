@@ -52,6 +52,7 @@ _CONSTANT = "a catalogue of the program"
 FEW = {
     ("GET /v1/health/invariants", "violations"): "whatever stood here would be a fault of the program; the ledgers that are looked through are more",
     ("GET /v1/messages/{message_id}", "history"): "a mail that leaves at once passes the same four states each time",
+    ("GET /v1/payment-plans/{plan_id}", "history"): "a plan is agreed once and ends once",
     ("GET /v1/items/{item_id}/explain", "conditions"): _CONCLUDED,
     ("GET /v1/items/{item_id}/explain", "changes"): _CONCLUDED,
     ("GET /v1/items/{item_id}/explain", "passed_over"): _CONCLUDED,

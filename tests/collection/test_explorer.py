@@ -217,8 +217,10 @@ async def test_bulk_acts_answer_a_result_a_row_and_one_refusal_does_not_stop_the
     assert given["counts"] == {"done": 2, "unknown": 1}
     assert await found(stage, collector=town["anna"]) == ["C1", "C4"]
     called = await stage.post("/customers/bulk", {"act": "call_task", "filter": {"ledger_id": str(stage.ledger_id)}})
-    assert called["counts"] == {"done": 4, "refused": 1}
-    assert (await stage.post("/customers/bulk", {"act": "call_task", "filter": {"overdue_days_gte": 1}}))["counts"] == {"exists": 3}
+    assert called["counts"] == {"done": 3, "refused": 2}
+    why = {row["customer_id"]: row["code"] for row in called["data"] if row["outcome"] == "refused"}
+    assert why == {str(town["C1"]): "item_in_specific_action", str(town["C4"]): "item_not_open"}
+    assert (await stage.post("/customers/bulk", {"act": "call_task", "filter": {"overdue_days_gte": 1}}))["counts"] == {"exists": 2, "refused": 1}
 
 
 async def test_a_bulk_act_that_is_not_whole_is_refused_before_anything_is_done(stage: Stage, town: dict[str, Any]) -> None:

@@ -246,14 +246,14 @@ async def carry_out_many(session: Session, clock: Clock, *, tenant_id: TenantId,
     return done
 
 
-async def cancel_settled(session: Session, clock: Clock, *, tenant_id: TenantId, ledger_id: LedgerId, outbound: Outbound, limit: int) -> int:
+async def cancel_settled(session: Session, clock: Clock, *, tenant_id: TenantId, ledger_id: LedgerId, today: dt.date, outbound: Outbound, limit: int) -> int:
     """End waiting, scheduled and unapproved actions none of whose items is open any more, and return how many there were; specific ones on their day."""
-    scene = await scenes.scene_of(session, clock, tenant_id=tenant_id, ledger_id=ledger_id, outbound=outbound, actor="nightly")
-    rows = await action_queries.settled_actions(session, tenant_id, ledger_id, scene.today, limit)
+    rows = await action_queries.settled_actions(session, tenant_id, ledger_id, today, limit)
     if not rows:
         return 0
     await lock_customers(session, tenant_id, sorted({CustomerId(row["customer_id"]) for row in rows}, key=lambda c: c.bytes))
-    settled = {row["action_id"] for row in await action_queries.settled_actions(session, tenant_id, ledger_id, scene.today, limit)}
+    settled = {row["action_id"] for row in await action_queries.settled_actions(session, tenant_id, ledger_id, today, limit)}
+    scene = await scenes.scene_of(session, clock, tenant_id=tenant_id, ledger_id=ledger_id, outbound=outbound, actor="nightly")
     gone = [row for row in rows if row["action_id"] in settled]
     await carrying.cancel(session, clock, scene, gone, "settled")
     return len(gone)

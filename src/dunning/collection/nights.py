@@ -124,7 +124,7 @@ async def tidy_up(session: Session, clock: Clock, *, tenant_id: TenantId, ledger
     if ledger is None:
         return 0
     today = local_date(clock.now(), ledger.time_zone)
-    done = await actions.cancel_settled(session, clock, tenant_id=tenant_id, ledger_id=ledger_id, outbound=outbound, limit=BATCH)
+    done = await actions.cancel_settled(session, clock, tenant_id=tenant_id, ledger_id=ledger_id, today=today, outbound=outbound, limit=BATCH)
     passed = await action_queries.deadlines_passed(session, tenant_id, ledger_id, today, BATCH)
     if passed:
         customers = {ActionId(row["action_id"]): CustomerId(row["customer_id"]) for row in passed}
