@@ -118,7 +118,6 @@ async def open_dispute(session: Session, clock: Clock, *, tenant_id: TenantId, a
         whole={item.item_id for item in items if amounts[item.item_id] == item.open_minor},
     )  # fmt: skip
     await dispute_store.insert_dispute(session, tenant_id, new, actor=actor)
-    await owners.let_see(session, clock, tenant_id=tenant_id, actor=actor, person_id=contested.owner_id, customer_ids=[customer_id])
     await watch(session, tenant_id, [customer_id])
     await leaving.leave(session, clock, scene, [customer_id], [item.item_id for item in items], leaving.DISPUTED)
     follow_up = await _follow_up(session, clock, scene, contested.reason, owner_id, items, deadline_on)

@@ -105,16 +105,6 @@ async def live_actions(session: Session, tenant_id: TenantId, action_ids: Sequen
     )
 
 
-async def actions_by_id(session: Session, tenant_id: TenantId, action_ids: Sequence[UUID | None]) -> dict[UUID, asyncpg.Record]:
-    """Lock and return some actions, ended or not, by id; None among the ids is passed over."""
-    rows = await session.rows(
-        "select * from action where tenant_id = $1 and action_id = any ($2::uuid[]) order by action_id for update",
-        tenant_id,
-        [action_id for action_id in action_ids if action_id is not None],
-    )
-    return {row["action_id"]: row for row in rows}
-
-
 async def plan_anew(session: Session, tenant_id: TenantId, plans: Mapping[UUID, Planned]) -> None:
     """Let live actions come on given days and say given words. One that somebody has renamed keeps its words."""
     if plans:

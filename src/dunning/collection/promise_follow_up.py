@@ -10,7 +10,7 @@ from uuid import UUID
 
 import asyncpg
 
-from dunning.collection import carrying, follow_up_store, follow_ups, promise_store, specific
+from dunning.collection import action_store, carrying, follow_up_store, follow_ups, promise_store, specific
 from dunning.collection.action_store import LIVE
 from dunning.collection.agreed_items import AgreedItem
 from dunning.collection.despatch import Scene
@@ -92,8 +92,8 @@ async def keep_up(session: Session, clock: Clock, scene: Scene, wanted: Sequence
 
     The same number of statements however many. The caller holds the customers' locks.
     """
-    named = [one.row[name] for one in wanted for name in ("follow_up_action_id", "reminder_action_id")]
-    found = await follow_up_store.actions_by_id(session, scene.tenant_id, named)
+    named = [one.row[name] for one in wanted for name in ("follow_up_action_id", "reminder_action_id") if one.row[name] is not None]
+    found = {row["action_id"]: row for row in await action_store.actions_for_change(session, scene.tenant_id, named)}
     live = {action_id: row for action_id, row in found.items() if row["state"] in LIVE}
     ends: dict[str, list[asyncpg.Record]] = {}
     plans: dict[UUID, Planned] = {}

@@ -37,7 +37,7 @@ from dunning.kit.ids import ActionId, CustomerId, TenantId
 class Succession:
     """What an action takes over from the one that it replaces.
 
-    With `completes_steps` it completes the steps that the other one would have completed, or where `counts_as_step` names one, that step instead;
+    With `completes_steps` it completes the steps that the other one would have completed, or where `counts_as_step` names one, that step instead.
     It then also gives the same days for payment where it states none of its own, so that a step or an operation that waits for the deadline is reached.
     `carries_out_operations` says whether it also does what those steps do besides telling, as far as the other one has not.
     """
